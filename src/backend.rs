@@ -1,0 +1,171 @@
+//! One backend: who it is, what it is doing right now, and the lease that a request holds on it.
+//!
+//! A [`Backend`] is shared by every worker and lives across reloads as long as its [`Identity`] stays in
+//! the configuration. What the whole process must agree on (requests in flight, open connections,
+//! response time, health) is kept here in atomics, never per worker: a balancer that sees only its own
+//! worker's share balances badly.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::Notify;
+
+mod condition;
+mod latency;
+
+pub use condition::{Condition, State};
+pub use latency::Latency;
+
+/// What makes a backend the same one after a reload: pool, name and address together. Keyed by less,
+/// state would be carried over to another server that happens to share a name or an address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The pool it belongs to.
+    pub pool: Arc<str>,
+    /// Its name within the pool (the address where none was given).
+    pub name: Arc<str>,
+    /// `host:port` as configured, before any resolution.
+    pub address: Arc<str>,
+}
+
+/// One server of one pool.
+#[derive(Debug)]
+pub struct Backend {
+    id: u64,
+    identity: Identity,
+    in_flight: AtomicU32,
+    connections: AtomicU32,
+    idle_connections: AtomicU32,
+    resolved: ArcSwapOption<SocketAddr>,
+    retired: AtomicBool,
+    latency: Latency,
+    condition: Condition,
+    probe_wanted: Notify,
+}
+
+impl Backend {
+    /// A backend that nothing is known of yet: no address, no sample, up or down by `initial_up`.
+    pub fn new(identity: Identity, initial_up: bool) -> Arc<Self> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        Arc::new(Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            identity,
+            in_flight: AtomicU32::new(0),
+            connections: AtomicU32::new(0),
+            idle_connections: AtomicU32::new(0),
+            resolved: ArcSwapOption::empty(),
+            retired: AtomicBool::new(false),
+            latency: Latency::new(),
+            condition: Condition::new(initial_up),
+            probe_wanted: Notify::new(),
+        })
+    }
+
+    /// A number no other backend of this process ever has: keys the workers' connection pools.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Pool, name and configured address.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The socket address to dial; `None` while its host name has not been resolved.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.resolved.load().as_deref().copied()
+    }
+
+    /// Sets the address to dial. Gives back whether it changed.
+    pub fn set_address(&self, address: Option<SocketAddr>) -> bool {
+        let old = self.resolved.swap(address.map(Arc::new));
+        old.as_deref().copied() != address
+    }
+
+    /// Requests and tunnels in flight, over all workers. Probes are not counted.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Open connections of live traffic (active and idle), over all workers.
+    pub fn connections(&self) -> u32 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Idle pooled connections, over all workers.
+    pub fn idle_connections(&self) -> u32 {
+        self.idle_connections.load(Ordering::Relaxed)
+    }
+
+    /// The gauge behind [`Self::connections`]; moved only by `upstream`.
+    pub fn connections_gauge(&self) -> &AtomicU32 {
+        &self.connections
+    }
+
+    /// The gauge behind [`Self::idle_connections`]; moved only by `upstream`.
+    pub fn idle_gauge(&self) -> &AtomicU32 {
+        &self.idle_connections
+    }
+
+    /// How fast it has been answering.
+    pub fn latency(&self) -> &Latency {
+        &self.latency
+    }
+
+    /// What probes (and name resolution) say of it.
+    pub fn condition(&self) -> &Condition {
+        &self.condition
+    }
+
+    /// Marks it as gone from the configuration: idle connections to it are closed, none is kept.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+
+    /// Whether it has gone from the configuration.
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
+    /// Asks the prober to look now: live traffic failed to connect.
+    pub fn want_probe(&self) {
+        self.probe_wanted.notify_one();
+    }
+
+    /// Waits until live traffic asks for a probe.
+    pub async fn probe_wanted(&self) {
+        self.probe_wanted.notified().await;
+    }
+}
+
+/// The right of one request (or tunnel) to be in flight at one backend; given back on drop.
+#[derive(Debug)]
+pub struct Lease {
+    backend: Arc<Backend>,
+}
+
+impl Lease {
+    /// Takes a lease unless `limit` requests are in flight already (0: no limit). The check and the
+    /// count are one step, so that workers racing for the last place cannot both have it.
+    pub fn take(backend: &Arc<Backend>, limit: u32) -> Option<Self> {
+        let before = backend.in_flight.fetch_add(1, Ordering::AcqRel);
+        if limit != 0 && before >= limit {
+            backend.in_flight.fetch_sub(1, Ordering::AcqRel);
+            return None;
+        }
+        Some(Self { backend: Arc::clone(backend) })
+    }
+
+    /// Whose lease it is.
+    pub fn backend(&self) -> &Arc<Backend> {
+        &self.backend
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.backend.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,73 @@
+//! Pick one eligible backend.
+//!
+//! A pool's usable backends change rarely and picks are many, so each algorithm compiles a list of
+//! [`Candidate`]s into a [`Balancer`] off the workers, and workers only read it. What must be one
+//! truth for the process (whose turn it is) lives in [`Memory`] and is handed to the next compilation.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
+
+use crate::backend::Backend;
+
+/// A backend as the balancer sees it.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// The backend.
+    pub backend: Arc<Backend>,
+    /// Its share; at least 1 (weight 0 is never a candidate).
+    pub weight: u16,
+    /// Most requests in flight; 0: no limit.
+    pub limit: u32,
+}
+
+/// What outlives a compilation: one per pool, carried over a reload.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Turns taken so far, by every worker.
+    pub turn: AtomicU64,
+}
+
+/// The facts of one pick.
+#[derive(Debug)]
+pub struct Pick<'a> {
+    /// Hash of the request's key (0 where the algorithm wants none).
+    pub key: u64,
+    /// Indexes of candidates that were tried for this request, or found full: passed over.
+    pub tried: &'a [usize],
+    /// The worker's randomness.
+    pub random: &'a mut fastrand::Rng,
+    /// When the request came.
+    pub now: Instant,
+}
+
+/// One compiled algorithm over one list of candidates.
+pub trait Balancer: Debug + Send + Sync {
+    /// The index of the candidate to use; `None` when every one is in `tried`.
+    fn pick(&self, pick: &mut Pick<'_>) -> Option<usize>;
+}
+
+/// What the algorithm needs of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeySource {
+    /// Nothing.
+    None,
+    /// The client's address.
+    ClientIp,
+    /// What the pool's `hash_key` names.
+    HashKey,
+}
+
+/// One line of the registry.
+#[derive(Debug)]
+pub struct Algorithm {
+    /// The value of `balance`.
+    pub name: &'static str,
+    /// One sentence for the reference page.
+    pub summary: &'static str,
+    /// What it needs of the request.
+    pub key: KeySource,
+    /// Compiles it for these candidates.
+    pub build: fn(&[Candidate], &Arc<Memory>) -> Box<dyn Balancer>,
+}

@@ -1,0 +1,5 @@
+//! TOML text → checked description, or all its errors with their places.
+
+mod model;
+
+pub use model::*;

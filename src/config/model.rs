@@ -1,0 +1,315 @@
+//! The checked description: what a configuration file says, with every default filled in.
+//!
+//! Values here are right by construction: ranges were checked, references resolve, names are unique.
+//! Nothing here knows a runtime room; `snapshot` turns it into running objects.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// A whole configuration file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[log]`
+    pub log: Log,
+    /// `[[listener]]`, in the order of the file; at least one.
+    pub listeners: Vec<Listener>,
+    /// `[[route]]`, in the order of the file: the first that matches takes the request.
+    pub routes: Vec<Route>,
+    /// `[pool.NAME]`, in the order of the file.
+    pub pools: Vec<Pool>,
+    /// SHA-256 of the file's bytes, in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    /// Worker threads; at least 1. Default: one per CPU the process may run on.
+    pub workers: usize,
+    /// How long open requests may go on after a stop. Default 30 s.
+    pub drain_timeout: Duration,
+    /// After TERM: not ready but still accepting for so long. Default 0.
+    pub shutdown_delay: Duration,
+    /// Whether `Via` is added both ways. Default true.
+    pub via: bool,
+}
+
+/// `[admin]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Admin {
+    /// Where metrics, health and API are served. Default 127.0.0.1:9900.
+    pub bind: SocketAddr,
+    /// The bearer token read from `token_file`, trimmed; never empty.
+    pub token: Option<String>,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    /// Default info.
+    pub level: LogLevel,
+    /// `None`: text on a terminal, JSON otherwise.
+    pub format: Option<LogFormat>,
+}
+
+/// `log.level`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // the names are the values
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// `log.format`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // the names are the values
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// `[[listener]]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listener {
+    /// Unique. Default: the first bind address.
+    pub name: String,
+    /// At least one; no address stands in two listeners. Port 0 is allowed (the kernel chooses).
+    pub bind: Vec<SocketAddr>,
+    /// Index into [`Config::pools`]: where requests go that no route takes.
+    pub pool: Option<usize>,
+    /// Whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether a client's FIN after a complete request aborts the exchange. Default false.
+    pub abort_on_close: bool,
+    /// `[listener.limits]`
+    pub limits: Limits,
+    /// `[listener.timeouts]`
+    pub timeouts: ListenerTimeouts,
+}
+
+/// `[listener.limits]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// `None`: the default, shared by the listeners that give none; computed from the file limit.
+    pub max_connections: Option<u32>,
+    /// 0: no limit. Default 0.
+    pub max_connections_per_ip: u32,
+    /// Bytes of request line and fields. Default 64 KiB.
+    pub max_head_size: u32,
+    /// Default 128.
+    pub max_headers: u16,
+    /// Bytes; 0: no limit. Default 0.
+    pub max_body_size: u64,
+    /// Bytes a second, averaged over 10 s; 0: off. Default 256.
+    pub min_rate: u64,
+}
+
+/// `[listener.timeouts]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListenerTimeouts {
+    /// From the first byte of a request to the end of its head. Default 10 s.
+    pub head: Duration,
+    /// Without progress while we wait for the client's body. Default 30 s.
+    pub body: Duration,
+    /// An idle client connection. Default 75 s.
+    pub keep_alive: Duration,
+    /// Without progress while the client does not read. Default 30 s.
+    pub write: Duration,
+}
+
+/// `[[route]]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// Unique. Default `route-1`, `route-2`, …
+    pub name: String,
+    /// Indexes into [`Config::listeners`]; `None`: all.
+    pub listeners: Option<Vec<usize>>,
+    /// Every condition that is given must hold.
+    pub matches: Match,
+    /// Index into [`Config::pools`].
+    pub pool: usize,
+    /// The whole request, retries included; `None`: no bound.
+    pub timeout: Option<Duration>,
+}
+
+/// `match.*` of a route
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Match {
+    /// Empty: any. Lower case, without port or trailing dot.
+    pub host: Vec<HostPattern>,
+    /// Empty: any. Exact paths in normal form.
+    pub path: Vec<String>,
+    /// Empty: any. Prefixes on whole segments, in normal form.
+    pub path_prefix: Vec<String>,
+}
+
+/// One element of `match.host`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostPattern {
+    /// The host itself.
+    Exact(String),
+    /// `*.x`: holds `x`; one or more labels before it, never `x` itself.
+    Suffix(String),
+}
+
+/// `[pool.NAME]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// A name of the balancer registry. Default `round-robin`.
+    pub balance: String,
+    /// For `balance = "hash"`. Default client-ip.
+    pub hash_key: HashKey,
+    /// Default for its backends; 0: no limit.
+    pub max_connections: u32,
+    /// What Host the backends see.
+    pub pass_host: PassHost,
+    /// At least one; names unique within the pool.
+    pub backends: Vec<Backend>,
+    /// `[pool.NAME.health]`; `None`: no active checks.
+    pub health: Option<Health>,
+    /// `[pool.NAME.timeouts]`
+    pub timeouts: PoolTimeouts,
+    /// `[pool.NAME.retry]`
+    pub retry: Retry,
+}
+
+/// `hash_key`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HashKey {
+    /// The client's address.
+    ClientIp,
+    /// The path without the query.
+    Path,
+    /// Path and query.
+    Uri,
+    /// The value of a field (lower-case name).
+    Header(String),
+    /// The value of a cookie.
+    Cookie(String),
+    /// The value of a query parameter.
+    Query(String),
+}
+
+/// `pass_host`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PassHost {
+    /// The client's Host.
+    Client,
+    /// The backend's configured address.
+    Backend,
+    /// A fixed one.
+    Fixed(String),
+}
+
+/// One element of `backends`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backend {
+    /// Default: the address.
+    pub name: String,
+    /// `host:port` as written; IPv6 in brackets.
+    pub address: String,
+    /// 0 to 65535; 0: no new traffic. Default 1.
+    pub weight: u16,
+    /// Used only when no other is usable.
+    pub backup: bool,
+    /// Its own or the pool's; 0: no limit.
+    pub max_connections: u32,
+}
+
+/// `[pool.NAME.health]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// Default http.
+    pub kind: HealthKind,
+    /// Default `/`.
+    pub path: String,
+    /// `None`: the backend's address.
+    pub host: Option<String>,
+    /// Default `GET`.
+    pub method: String,
+    /// Inclusive ranges. Default 200–399.
+    pub expect_status: Vec<(u16, u16)>,
+    /// A substring within the first 16 KiB.
+    pub expect_body: Option<String>,
+    /// `None`: the backend's own.
+    pub port: Option<u16>,
+    /// Default 2 s.
+    pub interval: Duration,
+    /// Default interval / 4.
+    pub fast_interval: Duration,
+    /// Default: interval.
+    pub down_interval: Duration,
+    /// Default 1 s.
+    pub timeout: Duration,
+    /// Default 2; at least 1.
+    pub rise: u32,
+    /// Default 3; at least 1.
+    pub fall: u32,
+    /// Default true.
+    pub initial_up: bool,
+}
+
+/// `health.type`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HealthKind {
+    /// A request and its status.
+    Http,
+    /// A connection that opens.
+    Tcp,
+}
+
+/// `[pool.NAME.timeouts]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolTimeouts {
+    /// Default 2 s.
+    pub connect: Duration,
+    /// From the end of the request to the head of the response. Default 30 s.
+    pub response: Duration,
+    /// Without progress while we wait for the backend's body. Default 60 s.
+    pub idle: Duration,
+    /// In place of idle for upgraded connections and event streams. Default 1 h.
+    pub tunnel: Duration,
+    /// An idle pooled connection. Default 30 s.
+    pub keep_alive: Duration,
+}
+
+/// `[pool.NAME.retry]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retry {
+    /// Further tries. Default 2.
+    pub attempts: u32,
+    /// Default connect, reset, invalid.
+    pub on: RetryOn,
+    /// Upper-case method names. Default the idempotent ones.
+    pub methods: Vec<String>,
+    /// Share of the requests of the last 10 s. Default 0.2.
+    pub budget: f64,
+    /// Bytes of request body kept for another try. Default 64 KiB.
+    pub buffer: u32,
+}
+
+/// `retry.on`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RetryOn {
+    /// Refused, unreachable, or not connected in time: nothing of the request was sent.
+    pub connect: bool,
+    /// The connection ended with no byte of a response.
+    pub reset: bool,
+    /// An unparsable head.
+    pub invalid: bool,
+    /// No head within `timeouts.response`.
+    pub timeout: bool,
+    /// Statuses.
+    pub statuses: Vec<u16>,
+}
