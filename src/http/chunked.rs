@@ -1,0 +1,173 @@
+//! The chunked coding (RFC 9112 7.1), read to the letter.
+
+use super::body::Step;
+use super::field::Known;
+use super::{Invalid, parse};
+
+/// Bytes of chunk extensions in one message. They are read past and never forwarded.
+const MAX_EXTENSIONS: usize = 16 * 1024;
+
+/// Bytes of the trailer section of one message.
+const MAX_TRAILERS: usize = 16 * 1024;
+
+/// Trailer fields of one message.
+const MAX_TRAILER_FIELDS: usize = 64;
+
+/// Reads chunks.
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
+    state: State,
+    /// Of the chunk that is being read: its size, then what is left of its data.
+    left: u64,
+    extensions: usize,
+    trailers: Vec<u8>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Before the first digit of a size.
+    #[default]
+    Size,
+    /// Within the digits.
+    Digits,
+    /// White space after the digits: only `;` may follow.
+    Space,
+    Extension,
+    SizeLf,
+    Data,
+    DataCr,
+    DataLf,
+    Trailers,
+    Done,
+}
+
+impl Chunks {
+    pub(super) fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    pub(super) fn trailers(&self) -> &[u8] {
+        if self.is_done() { &self.trailers } else { b"" }
+    }
+
+    /// Data is handed on at once; everything else is used up byte by byte until data, the end, or the
+    /// end of the input.
+    pub(super) fn step(&mut self, input: &[u8]) -> Result<Step, Invalid> {
+        let mut at = 0;
+        while at < input.len() {
+            match self.state {
+                State::Done => return Ok(Step::Done(at)),
+                State::Data => {
+                    let take = usize::try_from(self.left).unwrap_or(usize::MAX).min(input.len() - at);
+                    self.left -= take as u64;
+                    if self.left == 0 {
+                        self.state = State::DataCr;
+                    }
+                    return Ok(Step::Data { start: at, end: at + take });
+                }
+                State::Trailers => at += self.read_trailers(&input[at..])?,
+                _ => {
+                    self.read_framing(input[at])?;
+                    at += 1;
+                }
+            }
+        }
+        Ok(if self.is_done() { Step::Done(at) } else { Step::More(at) })
+    }
+
+    fn read_framing(&mut self, byte: u8) -> Result<(), Invalid> {
+        self.state = match (self.state, byte) {
+            (State::Size | State::Digits, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+                let digit = (byte as char).to_digit(16).unwrap_or(0);
+                // The top digit must be free before it is shifted out.
+                if self.left >> 60 != 0 {
+                    return Err(Invalid("chunk size too large"));
+                }
+                self.left = self.left << 4 | u64::from(digit);
+                State::Digits
+            }
+            (State::Digits, b' ' | b'\t') | (State::Space, b' ' | b'\t') => {
+                self.extension_byte(State::Space)?
+            }
+            (State::Digits | State::Space, b';') => self.extension_byte(State::Extension)?,
+            (State::Extension, b'\t' | b' '..=b'~' | 0x80..) => self.extension_byte(State::Extension)?,
+            (State::Digits | State::Extension, b'\r') => State::SizeLf,
+            (State::SizeLf, b'\n') if self.left == 0 => State::Trailers,
+            (State::SizeLf, b'\n') => State::Data,
+            (State::DataCr, b'\r') => State::DataLf,
+            (State::DataLf, b'\n') => State::Size,
+            (State::DataCr | State::DataLf, _) => return Err(Invalid("chunk longer than its size")),
+            _ => return Err(Invalid("malformed chunk size")),
+        };
+        Ok(())
+    }
+
+    fn extension_byte(&mut self, next: State) -> Result<State, Invalid> {
+        self.extensions += 1;
+        if self.extensions > MAX_EXTENSIONS {
+            return Err(Invalid("chunk extensions too long"));
+        }
+        Ok(next)
+    }
+
+    /// Collects the trailer section up to its empty line; gives how many bytes were used.
+    fn read_trailers(&mut self, input: &[u8]) -> Result<usize, Invalid> {
+        for (index, byte) in input.iter().enumerate() {
+            if self.trailers.len() >= MAX_TRAILERS {
+                return Err(Invalid("trailers too large"));
+            }
+            self.trailers.push(*byte);
+            let ended = self.trailers == b"\r\n" || self.trailers.ends_with(b"\r\n\r\n");
+            if ended {
+                self.check_trailers()?;
+                self.state = State::Done;
+                return Ok(index + 1);
+            }
+        }
+        Ok(input.len())
+    }
+
+    /// Checks the lines like those of a head, and drops the fields that a trailer must not carry
+    /// (RFC 9110 6.5.1): framing, routing, authentication and what belongs to one connection.
+    fn check_trailers(&mut self) -> Result<(), Invalid> {
+        let section = std::mem::take(&mut self.trailers);
+        if !parse::lines_are_clean(&section) {
+            return Err(Invalid("bare CR or LF in the trailers"));
+        }
+        let mut room = [httparse::EMPTY_HEADER; MAX_TRAILER_FIELDS];
+        let parsed =
+            httparse::parse_headers(&section, &mut room).map_err(|_| Invalid("malformed trailers"))?;
+        let httparse::Status::Complete((_, fields)) = parsed else {
+            return Err(Invalid("malformed trailers"));
+        };
+        for field in fields {
+            if !is_forbidden(field.name.as_bytes()) {
+                self.trailers.extend_from_slice(field.name.as_bytes());
+                self.trailers.extend_from_slice(b": ");
+                self.trailers.extend_from_slice(field.value);
+                self.trailers.extend_from_slice(b"\r\n");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_forbidden(name: &[u8]) -> bool {
+    const FORBIDDEN: [&str; 12] = [
+        "authorization",
+        "cache-control",
+        "content-encoding",
+        "content-range",
+        "content-type",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "range",
+        "set-cookie",
+        "www-authenticate",
+        "age",
+        "expires",
+    ];
+    Known::from_name(name) != Known::Other
+        || Known::underscore_twin(name).is_some()
+        || FORBIDDEN.iter().any(|f| name.eq_ignore_ascii_case(f.as_bytes()))
+}

@@ -1,0 +1,95 @@
+//! What belongs to one connection only (RFC 9110 7.6.1) and is never passed on.
+
+use super::field::Known;
+use super::fields::Fields;
+
+/// The protocol a client asks to change to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgrade(Box<[u8]>);
+
+/// Longest Upgrade value that is passed on; a longer one is ignored, as any Upgrade may be.
+const MAX_UPGRADE: usize = 128;
+
+/// Most options in the Connection lines. Each is compared with each field, so that a head full of them
+/// would cost its square; no real client sends more than a handful.
+const MAX_OPTIONS: usize = 64;
+
+impl Upgrade {
+    /// Reads the Upgrade lines of a request. `h2c` is never passed on: it would open a second protocol
+    /// to the backend behind every rule we have.
+    pub(super) fn requested(fields: &Fields) -> Option<Self> {
+        let mut wanted = Vec::new();
+        for protocol in
+            fields.values(Known::Upgrade).flat_map(|v| v.split(|b| *b == b',')).map(<[u8]>::trim_ascii)
+        {
+            if protocol.is_empty() || protocol.len() >= 3 && protocol[..3].eq_ignore_ascii_case(b"h2c") {
+                continue;
+            }
+            if !wanted.is_empty() {
+                wanted.extend_from_slice(b", ");
+            }
+            wanted.extend_from_slice(protocol);
+        }
+        (!wanted.is_empty() && wanted.len() <= MAX_UPGRADE).then(|| Self(wanted.into()))
+    }
+}
+
+/// What the Connection lines say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Options {
+    pub(super) close: bool,
+    pub(super) keep_alive: bool,
+    pub(super) upgrade: bool,
+    /// More than anybody means: the message is refused.
+    pub(super) too_many: bool,
+}
+
+/// Reads the options of every Connection line.
+pub(super) fn connection_options(fields: &Fields) -> Options {
+    let mut options = Options::default();
+    for (index, option) in options_of(fields).enumerate() {
+        options.too_many |= index >= MAX_OPTIONS;
+        options.close |= option.eq_ignore_ascii_case(b"close");
+        options.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+        options.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+    }
+    options
+}
+
+/// Removes hop-by-hop fields and those that a Connection line names. Transfer-Encoding stays where it
+/// is: framing is decided by who emits the body. A Connection line cannot name Host, framing fields or
+/// what we add to say who the client is: that would let a client strip them.
+pub(super) fn strip(fields: &mut Fields, request: bool) {
+    if fields.first(Known::Connection).is_some() {
+        strip_named(fields);
+    }
+    fields.remove_where(|field| match field.known {
+        Known::Connection | Known::KeepAlive | Known::ProxyConnection | Known::Upgrade => true,
+        Known::Te | Known::Http2Settings => request,
+        _ => false,
+    });
+}
+
+fn strip_named(fields: &mut Fields) {
+    let named: Vec<Vec<u8>> = options_of(fields)
+        .filter(|o| {
+            !matches!(Known::from_name(o), Known::Host | Known::ContentLength | Known::TransferEncoding)
+        })
+        .map(<[u8]>::to_vec)
+        .collect();
+    fields.remove_where(|field| named.iter().any(|name| field.name.eq_ignore_ascii_case(name)));
+}
+
+/// Adds the fields that ask for, or confirm, an upgrade on the next connection.
+pub(super) fn write_upgrade(fields: &mut Fields, upgrade: &Upgrade) {
+    fields.append(Known::Connection, "Connection", &[b"upgrade"]);
+    fields.append(Known::Upgrade, "Upgrade", &[&upgrade.0]);
+}
+
+fn options_of(fields: &Fields) -> impl Iterator<Item = &[u8]> {
+    fields
+        .values(Known::Connection)
+        .flat_map(|value| value.split(|b| *b == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|option| !option.is_empty())
+}

@@ -1,0 +1,155 @@
+//! Bytes → head. httparse finds the tokens; everything it lets pass and we do not is checked here.
+
+use std::mem::MaybeUninit;
+
+use super::field::Known;
+use super::fields::Fields;
+use super::{Invalid, Refusal};
+
+/// Bounds of a head.
+#[derive(Debug, Clone, Copy)]
+pub struct HeadLimits {
+    /// Bytes of start line and fields, with their line ends.
+    pub max_size: usize,
+    /// Field lines.
+    pub max_fields: usize,
+}
+
+/// What became of an attempt to read a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parsed {
+    /// The head ended after so many bytes.
+    Complete(usize),
+    /// More bytes are needed.
+    Partial,
+}
+
+/// Field lines that fit on the stack; a listener that allows more pays for a heap block per head.
+const STACK_FIELDS: usize = 128;
+
+/// Bytes of empty lines before a request line that are passed over (RFC 9112 2.2 asks for one).
+const MAX_LEADING: usize = 4;
+
+/// Finds the end of the head that begins at 0: past the empty line. `from` is where an earlier, shorter
+/// attempt may resume, so that a head which comes byte by byte is not scanned again each time.
+pub(super) fn head_end(buf: &[u8], from: usize) -> Option<usize> {
+    let mut at = from.saturating_sub(3);
+    while let Some(lf) = memchr::memchr(b'\n', &buf[at..]) {
+        let after = at + lf + 1;
+        match buf[after..] {
+            [b'\n', ..] => return Some(after + 1),
+            [b'\r', b'\n', ..] => return Some(after + 2),
+            _ => at = after,
+        }
+    }
+    None
+}
+
+/// Length of the empty lines that a client may send before its request line.
+pub(super) fn leading_blank(buf: &[u8]) -> usize {
+    let mut skip = 0;
+    while skip < MAX_LEADING && buf[skip..].starts_with(b"\r\n") {
+        skip += 2;
+    }
+    skip
+}
+
+/// Every LF follows a CR and every CR is followed by an LF. A bare one of either kind is where two
+/// parsers disagree on what a line is.
+pub(super) fn lines_are_clean(head: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(found) = memchr::memchr2(b'\r', b'\n', &head[at..]) {
+        let here = at + found;
+        if head[here] == b'\n' || head.get(here + 1) != Some(&b'\n') {
+            return false;
+        }
+        at = here + 2;
+    }
+    true
+}
+
+/// `token` of RFC 9110 5.6.2.
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'!' | b'#'
+            | b'$'
+            | b'%'
+            | b'&'
+            | b'\''
+            | b'*'
+            | b'+'
+            | b'-'
+            | b'.'
+            | b'^'
+            | b'_'
+            | b'`'
+            | b'|'
+            | b'~'
+    ) || byte.is_ascii_alphanumeric()
+}
+
+/// Runs `parse` with room for `max_fields` headers, on the stack where they fit.
+pub(super) fn with_header_room<'b, R>(
+    max_fields: usize,
+    parse: impl FnOnce(&mut [MaybeUninit<httparse::Header<'b>>]) -> R,
+) -> R {
+    if max_fields <= STACK_FIELDS {
+        let mut room = [const { MaybeUninit::uninit() }; STACK_FIELDS];
+        parse(&mut room[..max_fields])
+    } else {
+        let mut room = vec![MaybeUninit::uninit(); max_fields];
+        parse(&mut room)
+    }
+}
+
+/// Copies the head's bytes and its parsed lines into `fields`, but for those whose name is to be dropped.
+pub(super) fn fill(
+    fields: &mut Fields,
+    head: &[u8],
+    headers: &[httparse::Header<'_>],
+    dropped: impl Fn(&[u8]) -> bool,
+) {
+    fields.reset(head);
+    let base = head.as_ptr() as usize;
+    for (index, header) in headers.iter().enumerate() {
+        let line = header.name.as_ptr() as usize - base;
+        let end = match headers.get(index + 1) {
+            Some(next) => next.name.as_ptr() as usize - base,
+            None => head.len() - 2,
+        };
+        let name = header.name.as_bytes();
+        let value = (header.value.as_ptr() as usize).wrapping_sub(base);
+        // An empty value may be a static slice outside the head: give it a place of its own line.
+        let value = if header.value.is_empty() { end - 2 } else { value };
+        if dropped(name) {
+            continue;
+        }
+        fields.push_raw(line, name.len(), (value, header.value.len()), end, Known::from_name(name));
+    }
+}
+
+/// Why a request head is refused, from httparse's word for it.
+pub(super) fn refusal(error: httparse::Error) -> Refusal {
+    match error {
+        httparse::Error::TooManyHeaders => Refusal { status: 431, reason: "too many fields" },
+        httparse::Error::HeaderName => Refusal::bad("malformed field name"),
+        httparse::Error::HeaderValue => Refusal::bad("malformed field value"),
+        httparse::Error::NewLine => Refusal::bad("malformed line end"),
+        httparse::Error::Token => Refusal::bad("malformed request line"),
+        httparse::Error::Version => Refusal::bad("malformed protocol version"),
+        httparse::Error::Status => Refusal::bad("malformed request line"),
+    }
+}
+
+/// Why a response head is invalid, from httparse's word for it.
+pub(super) fn invalid(error: httparse::Error) -> Invalid {
+    Invalid(match error {
+        httparse::Error::TooManyHeaders => "too many fields in the response",
+        httparse::Error::HeaderName => "malformed field name in the response",
+        httparse::Error::HeaderValue => "malformed field value in the response",
+        httparse::Error::NewLine => "malformed line end in the response",
+        httparse::Error::Token | httparse::Error::Status => "malformed status line",
+        httparse::Error::Version => "malformed protocol version in the response",
+    })
+}

@@ -1,0 +1,204 @@
+//! The head of a response.
+
+use std::time::Duration;
+
+use super::Invalid;
+use super::field::Known;
+use super::fields::Fields;
+use super::framing::{Body, Declared, FramingError, declared};
+use super::hop::{self, Upgrade};
+use super::method::Method;
+use super::parse::{self, HeadLimits, Parsed};
+use super::request::Version;
+
+/// What kind of response a head begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interim {
+    /// 1xx but 101: another head follows.
+    Yes,
+    /// 101, and the client asked for it: raw bytes follow.
+    Switching,
+    /// The one final response.
+    No,
+}
+
+/// A checked response head. Refilled for each response of a connection.
+#[derive(Debug, Clone)]
+pub struct ResponseHead {
+    /// Every field line, edits included.
+    pub fields: Fields,
+    /// 100 to 599.
+    pub status: u16,
+    /// Interim, switching or final.
+    pub interim: Interim,
+    /// How its body ends.
+    pub body: Body,
+    /// Whether the backend's connection may carry another request after this one.
+    pub keep_alive: bool,
+    /// `Keep-Alive: timeout=N`.
+    pub keep_alive_timeout: Option<Duration>,
+    reason: (usize, usize),
+}
+
+impl ResponseHead {
+    /// An empty head, to be filled by [`Self::parse`].
+    pub fn new() -> Self {
+        Self {
+            fields: Fields::default(),
+            status: 0,
+            interim: Interim::No,
+            body: Body::None,
+            keep_alive: false,
+            keep_alive_timeout: None,
+            reason: (0, 0),
+        }
+    }
+
+    /// Reads a head from the start of `buf`, as the answer to a request of `method`.
+    ///
+    /// # Errors
+    /// What makes the response unusable.
+    pub fn parse(
+        &mut self,
+        buf: &[u8],
+        limits: HeadLimits,
+        method: Method,
+        upgrade_asked: bool,
+    ) -> Result<Parsed, Invalid> {
+        const START: &[u8] = b"HTTP/1.";
+        let seen = buf.len().min(START.len());
+        if buf[..seen] != START[..seen] {
+            return Err(Invalid("not an HTTP/1 response"));
+        }
+        let Some(end) = parse::head_end(buf, 0) else {
+            return if buf.len() >= limits.max_size {
+                Err(Invalid("response head too large"))
+            } else {
+                Ok(Parsed::Partial)
+            };
+        };
+        if end > limits.max_size {
+            return Err(Invalid("response head too large"));
+        }
+        let head = &buf[..end];
+        if !parse::lines_are_clean(head) {
+            return Err(Invalid("bare CR or LF in the response"));
+        }
+        let is_10 = self.read_lines(head, limits)?;
+        self.judge(is_10, method, upgrade_asked)?;
+        Ok(Parsed::Complete(end))
+    }
+
+    /// Strips what belongs to the backend's connection (RFC 9110 7.6.1); an upgrade that was agreed on
+    /// is confirmed to the client.
+    pub fn strip_hop_by_hop(&mut self) {
+        let agreed = if self.interim == Interim::Switching { Upgrade::requested(&self.fields) } else { None };
+        hop::strip(&mut self.fields, false);
+        if let Some(upgrade) = agreed {
+            hop::write_upgrade(&mut self.fields, &upgrade);
+        }
+    }
+
+    /// Sets the framing that a client of `version` gets, and says which it is.
+    pub fn frame_for(&mut self, version: Version) -> Body {
+        match (self.body, version) {
+            (Body::UntilClose, Version::Http11) => {
+                self.fields.append(Known::TransferEncoding, "Transfer-Encoding", &[b"chunked"]);
+                Body::Chunked
+            }
+            (Body::Chunked, Version::Http10) => {
+                self.fields.remove(Known::TransferEncoding);
+                self.fields.remove(Known::Trailer);
+                Body::UntilClose
+            }
+            (body, _) => body,
+        }
+    }
+
+    /// Writes the head as an HTTP/1.1 response, without its last empty line where `open`.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"HTTP/1.1 ");
+        let (hundreds, rest) = (self.status / 100, self.status % 100);
+        out.extend([hundreds, rest / 10, rest % 10].map(|digit| b'0' + digit as u8));
+        out.push(b' ');
+        let (start, len) = self.reason;
+        out.extend_from_slice(&self.fields.bytes()[start..start + len]);
+        out.extend_from_slice(b"\r\n");
+        self.fields.emit(out);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn read_lines(&mut self, head: &[u8], limits: HeadLimits) -> Result<bool, Invalid> {
+        parse::with_header_room(limits.max_fields, |room| {
+            let mut response = httparse::Response::new(&mut []);
+            let parsed = httparse::ParserConfig::default()
+                .parse_response_with_uninit_headers(&mut response, head, room)
+                .map_err(parse::invalid)?;
+            if parsed != httparse::Status::Complete(head.len()) {
+                return Err(Invalid("malformed response head"));
+            }
+            let (Some(status @ 100..=599), Some(reason)) = (response.code, response.reason) else {
+                return Err(Invalid("status outside 100 to 599"));
+            };
+            self.status = status;
+            self.reason = match reason {
+                "" => (0, 0),
+                text => (text.as_ptr() as usize - head.as_ptr() as usize, text.len()),
+            };
+            parse::fill(&mut self.fields, head, response.headers, |_| false);
+            Ok(response.version == Some(0))
+        })
+    }
+
+    fn judge(&mut self, is_10: bool, method: Method, upgrade_asked: bool) -> Result<(), Invalid> {
+        self.interim = match self.status {
+            101 if upgrade_asked && !is_10 => Interim::Switching,
+            101 => return Err(Invalid("101 without being asked")),
+            100..=199 => Interim::Yes,
+            _ => Interim::No,
+        };
+        let declared = match declared(&self.fields, is_10) {
+            Ok(declared) => declared,
+            Err(FramingError::Bad(reason)) => return Err(Invalid(reason)),
+            Err(FramingError::UnknownCoding) => {
+                return Err(Invalid("unknown transfer coding in the response"));
+            }
+        };
+        if self.status < 200 || self.status == 204 {
+            // RFC 9110 8.6: must not stand here, and some applications send it; harmless once removed.
+            self.fields.remove(Known::ContentLength);
+            self.fields.remove(Known::TransferEncoding);
+        }
+        let bodiless = self.status < 200 || matches!(self.status, 204 | 304) || method == Method::Head;
+        self.body = match declared {
+            _ if bodiless => Body::None,
+            Declared::Chunked => Body::Chunked,
+            Declared::Length(0) => Body::None,
+            Declared::Length(length) => Body::Length(length),
+            Declared::Nothing => Body::UntilClose,
+        };
+        let options = hop::connection_options(&self.fields);
+        if options.too_many {
+            return Err(Invalid("too many connection options in the response"));
+        }
+        self.keep_alive = !options.close && (!is_10 || options.keep_alive) && self.body != Body::UntilClose;
+        self.keep_alive_timeout = self.fields.first(Known::KeepAlive).and_then(timeout_parameter);
+        Ok(())
+    }
+}
+
+impl Default for ResponseHead {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The `timeout=N` of a Keep-Alive field, in seconds.
+fn timeout_parameter(value: &[u8]) -> Option<Duration> {
+    let text = std::str::from_utf8(value).ok()?;
+    text.split(',').find_map(|part| {
+        let (name, seconds) = part.split_once('=')?;
+        let seconds = seconds.trim().trim_matches('"').parse().ok()?;
+        name.trim().eq_ignore_ascii_case("timeout").then(|| Duration::from_secs(seconds))
+    })
+}

@@ -1,0 +1,178 @@
+//! Request targets and hosts: their forms (RFC 9112 3.2), and the normal form that rules match on.
+
+use std::borrow::Cow;
+
+use super::Refusal;
+use super::method::Method;
+
+/// The form of a target. Positions are within the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `/path?query`
+    Origin,
+    /// `*`
+    Asterisk,
+    /// `http://authority/path?query`
+    Absolute {
+        /// Start and length.
+        authority: (usize, usize),
+        /// Where path or query begin; the end where there is neither.
+        path: usize,
+    },
+}
+
+/// Decides the form of a target and refuses what fits none.
+pub(super) fn classify(target: &[u8], method: Method) -> Result<Form, Refusal> {
+    if target.iter().any(|b| !b.is_ascii_graphic() || *b == b'#') {
+        return Err(Refusal::bad("forbidden octet in the target"));
+    }
+    match target {
+        [b'/', ..] => Ok(Form::Origin),
+        [b'*'] if method == Method::Options => Ok(Form::Asterisk),
+        _ => absolute(target),
+    }
+}
+
+fn absolute(target: &[u8]) -> Result<Form, Refusal> {
+    const BAD: Refusal = Refusal::bad("malformed target");
+    let colon = memchr::memchr(b':', target).ok_or(BAD)?;
+    let scheme = &target[..colon];
+    if !(scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"https"))
+        || !target[colon..].starts_with(b"://")
+    {
+        return Err(BAD);
+    }
+    let start = colon + 3;
+    let len = target[start..].iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(target.len() - start);
+    if !is_authority(&target[start..start + len]) {
+        return Err(Refusal::bad("malformed authority in the target"));
+    }
+    Ok(Form::Absolute { authority: (start, len), path: start + len })
+}
+
+/// `host [":" port]` without userinfo; the host is a registered name, an IPv4 address or an IPv6 one in
+/// brackets; the port, if any digits stand there, is at most 65535 (RFC 3986 3.2, RFC 9110 4.2.1).
+pub(super) fn is_authority(text: &[u8]) -> bool {
+    let (host, port) = split_port(text);
+    if port.is_some_and(|p| !is_port(p)) {
+        return false;
+    }
+    match host {
+        [b'[', inner @ .., b']'] => {
+            std::str::from_utf8(inner).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
+        }
+        [] => false,
+        _ => host.iter().all(|b| is_name_byte(*b)),
+    }
+}
+
+/// Splits at the colon of the port; `Some` also where no digit follows it.
+fn split_port(text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr::memrchr(b':', text) {
+        Some(at) if !text.ends_with(b"]") => (&text[..at], Some(&text[at + 1..])),
+        _ => (text, None),
+    }
+}
+
+fn is_port(digits: &[u8]) -> bool {
+    digits.len() <= 5
+        && digits.iter().all(u8::is_ascii_digit)
+        && digits.iter().fold(0u32, |sum, b| sum * 10 + u32::from(b - b'0')) <= 65_535
+}
+
+/// Octets of a registered name: unreserved, sub-delims and percent (RFC 3986 3.2.2).
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%')
+        || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+}
+
+/// The host that rules compare: without port, without a trailing dot, in lower case.
+pub fn host_for_matching(host: &[u8]) -> Cow<'_, [u8]> {
+    let (name, _) = split_port(host);
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    if name.iter().any(u8::is_ascii_uppercase) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
+/// The path that rules compare (RFC 3986 6.2.2): unreserved octets decoded, dot segments removed. `%2F`,
+/// `%5C` and `//` stay: backends disagree on them, and a rule must not decide for them.
+///
+/// # Errors
+/// 400 for dot segments that climb above the root and for `%00`.
+pub fn normal_path(path: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
+    let plain = memchr::memchr(b'%', path).is_none();
+    if plain && !has_dot_segment(path) {
+        return Ok(Cow::Borrowed(path));
+    }
+    let decoded = if plain { path.to_vec() } else { decode_unreserved(path)? };
+    remove_dot_segments(&decoded).map(Cow::Owned)
+}
+
+fn has_dot_segment(path: &[u8]) -> bool {
+    memchr::memmem::find(path, b"/.").is_some()
+}
+
+fn decode_unreserved(path: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let mut out = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((&byte, tail)) = rest.split_first() {
+        let escaped = match (byte, tail) {
+            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low),
+            _ => None,
+        };
+        match escaped {
+            Some(0) => return Err(Refusal::bad("%00 in the path")),
+            Some(octet) if octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'~') => {
+                out.push(octet);
+                rest = &tail[2..];
+            }
+            Some(_) => {
+                // Case of the hex digits does not matter: one normal form (RFC 3986 6.2.2.1).
+                out.extend_from_slice(&[b'%', tail[0].to_ascii_uppercase(), tail[1].to_ascii_uppercase()]);
+                rest = &tail[2..];
+            }
+            None => {
+                out.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// RFC 3986 5.2.4 on an absolute path, but climbing above the root is refused instead of ignored.
+fn remove_dot_segments(path: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let Some(path) = path.strip_prefix(b"/") else { return Ok(path.to_vec()) };
+    let mut kept: Vec<&[u8]> = Vec::new();
+    let mut segments = path.split(|b| *b == b'/').peekable();
+    while let Some(segment) = segments.next() {
+        let last = segments.peek().is_none();
+        match segment {
+            b"." => {}
+            b".." => {
+                kept.pop().ok_or(Refusal::bad("dot segments above the root"))?;
+            }
+            other => {
+                kept.push(other);
+                continue;
+            }
+        }
+        if last {
+            kept.push(b"");
+        }
+    }
+    let mut out = Vec::with_capacity(path.len() + 1);
+    for segment in kept {
+        out.push(b'/');
+        out.extend_from_slice(segment);
+    }
+    Ok(out)
+}
+
+fn hex(byte: u8) -> Option<u8> {
+    (byte as char).to_digit(16).map(|digit| digit as u8)
+}
