@@ -35,6 +35,7 @@ pub struct Identity {
 pub struct Backend {
     id: u64,
     identity: Identity,
+    starts_up: bool,
     in_flight: AtomicU32,
     connections: AtomicU32,
     idle_connections: AtomicU32,
@@ -52,6 +53,7 @@ impl Backend {
         Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             identity,
+            starts_up: initial_up,
             in_flight: AtomicU32::new(0),
             connections: AtomicU32::new(0),
             idle_connections: AtomicU32::new(0),
@@ -71,6 +73,12 @@ impl Backend {
     /// Pool, name and configured address.
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Whether it counts as up while nothing is known of it: at the start, and again when its name
+    /// resolves after it did not.
+    pub fn starts_up(&self) -> bool {
+        self.starts_up
     }
 
     /// The socket address to dial; `None` while its host name has not been resolved.

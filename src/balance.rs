@@ -11,6 +11,20 @@ use std::time::Instant;
 
 use crate::backend::Backend;
 
+mod choices;
+mod hash;
+mod least_connections;
+mod least_response_time;
+mod power_of_two;
+mod random;
+mod round_robin;
+mod shares;
+#[cfg(test)]
+mod tests;
+mod turns;
+
+pub use hash::{address_key, key};
+
 /// A backend as the balancer sees it.
 #[derive(Debug, Clone)]
 pub struct Candidate {
@@ -34,7 +48,8 @@ pub struct Memory {
 pub struct Pick<'a> {
     /// Hash of the request's key (0 where the algorithm wants none).
     pub key: u64,
-    /// Indexes of candidates that were tried for this request, or found full: passed over.
+    /// Indexes of candidates that were tried for this request, or whose last place another worker took
+    /// first: passed over. A candidate that is seen to be full is passed over without being named here.
     pub tried: &'a [usize],
     /// The worker's randomness.
     pub random: &'a mut fastrand::Rng,
@@ -44,7 +59,7 @@ pub struct Pick<'a> {
 
 /// One compiled algorithm over one list of candidates.
 pub trait Balancer: Debug + Send + Sync {
-    /// The index of the candidate to use; `None` when every one is in `tried`.
+    /// The index of the candidate to use; `None` when every one is in `tried` or full.
     fn pick(&self, pick: &mut Pick<'_>) -> Option<usize>;
 }
 
@@ -70,4 +85,22 @@ pub struct Algorithm {
     pub key: KeySource,
     /// Compiles it for these candidates.
     pub build: fn(&[Candidate], &Arc<Memory>) -> Box<dyn Balancer>,
+}
+
+/// Every algorithm, in the order of the reference page. A new one is one file and one line here: the
+/// conformance tests, the benches and the configuration's list of known names follow by themselves.
+pub static REGISTRY: &[Algorithm] = &[
+    round_robin::ALGORITHM,
+    round_robin::SYNONYM,
+    random::ALGORITHM,
+    power_of_two::ALGORITHM,
+    least_connections::ALGORITHM,
+    least_response_time::ALGORITHM,
+    hash::BY_ADDRESS,
+    hash::BY_KEY,
+];
+
+/// The algorithm of this name.
+pub fn find(name: &str) -> Option<&'static Algorithm> {
+    REGISTRY.iter().find(|algorithm| algorithm.name == name)
 }

@@ -1,1 +1,17 @@
-//! (under construction)
+//! Probe backends and mark them up or down.
+//!
+//! One loop per checked backend on the control thread: probe, judge, sleep. A [`Monitor`] starts and stops
+//! the loops as the configuration changes. What a loop learns goes to the backend's condition, which the
+//! balancers' rosters are made from, and as an [`Event`] to whoever counts and shows it.
+
+mod check;
+mod monitor;
+mod probe;
+mod streak;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+pub use check::{BadCheck, Check, HttpCheck, Kind};
+pub use monitor::{Event, Listener, Monitor, Target, What};
+pub use probe::Failure;

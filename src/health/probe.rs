@@ -1,0 +1,173 @@
+//! One probe: connect, ask, judge the answer.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{CONNECTION, HOST, HeaderValue, USER_AGENT};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+use super::check::{Check, HttpCheck, Kind};
+
+/// A longer response head is refused. hyper looks before it reads on, so that up to twice as much may have
+/// been read by then.
+const HEAD_MAX: usize = 64 * 1024;
+
+/// The most that is read of a response body.
+const BODY_MAX: usize = 16 * 1024;
+
+const AGENT: &str = concat!("equipoise-health/", env!("CARGO_PKG_VERSION"));
+
+/// Probes one address once. `host` is sent where the check names none.
+///
+/// # Errors
+/// Why the backend did not pass.
+pub(super) async fn probe(check: &Check, mut address: SocketAddr, host: &str) -> Result<(), Failure> {
+    if let Some(port) = check.port {
+        address.set_port(port);
+    }
+    let deadline = Instant::now() + check.timeout;
+    let stream = match timeout_at(deadline, TcpStream::connect(address)).await {
+        Ok(connected) => connected.map_err(|error| Failure::of_connect(&error))?,
+        Err(_) => return Err(Failure::ConnectTimeout),
+    };
+    match &check.kind {
+        Kind::Tcp => Ok(()),
+        Kind::Http(http) => timeout_at(deadline, ask(http, stream, host))
+            .await
+            .unwrap_or(Err(Failure::Timeout(check.timeout))),
+    }
+}
+
+/// Why a probe did not pass. Displayed as the reason that operators see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// Nobody listens there.
+    ConnectRefused,
+    /// The connection was not accepted within the time-out.
+    ConnectTimeout,
+    /// The network gave another error.
+    Connect(io::ErrorKind),
+    /// Connected, but not answered within the time-out.
+    Timeout(Duration),
+    /// The connection ended before the answer was whole.
+    Closed,
+    /// The answer is not HTTP/1, or its head is above 64 KiB.
+    Invalid,
+    /// A status that is not expected.
+    Status(u16),
+    /// The first 16 KiB of the body lack this.
+    Body(Box<str>),
+}
+
+impl Failure {
+    fn of_connect(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::ConnectRefused,
+            io::ErrorKind::TimedOut => Self::ConnectTimeout,
+            other => Self::Connect(other),
+        }
+    }
+
+    fn of_exchange(error: &hyper::Error) -> Self {
+        // A reset reaches us as an I/O error; anything else that hyper complains of is the answer's form.
+        let closed = error.is_incomplete_message() || error.is_closed() || error.is_canceled();
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            if cause.is::<io::Error>() {
+                return Self::Closed;
+            }
+            source = cause.source();
+        }
+        if closed { Self::Closed } else { Self::Invalid }
+    }
+
+    /// The value of the label `result` of equipoise_health_checks_total.
+    pub fn result(&self) -> &'static str {
+        match self {
+            Self::ConnectRefused => "connect_refused",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::Connect(_) => "connect_error",
+            Self::Timeout(_) => "timeout",
+            Self::Closed => "closed",
+            Self::Invalid => "invalid",
+            Self::Status(_) => "status",
+            Self::Body(_) => "body",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ConnectRefused => f.write_str("connect refused"),
+            Self::ConnectTimeout => f.write_str("connect timeout"),
+            Self::Connect(kind) => write!(f, "connect failed: {kind}"),
+            Self::Timeout(after) => write!(f, "timeout after {after:?}"),
+            Self::Closed => f.write_str("connection closed before the response"),
+            Self::Invalid => f.write_str("invalid response"),
+            Self::Status(status) => write!(f, "status {status}"),
+            Self::Body(wanted) => write!(f, "body does not contain {wanted:?}"),
+        }
+    }
+}
+
+async fn ask(check: &HttpCheck, stream: TcpStream, host: &str) -> Result<(), Failure> {
+    let mut request = Request::new(Empty::<Bytes>::new());
+    *request.method_mut() = check.method.clone();
+    *request.uri_mut() = check.path.clone();
+    let host = check.host.clone().or_else(|| HeaderValue::from_str(host).ok());
+    let headers = request.headers_mut();
+    headers.insert(HOST, host.unwrap_or_else(|| HeaderValue::from_static("")));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(HEAD_MAX);
+    let (mut sender, connection) =
+        builder.handshake(TokioIo::new(stream)).await.map_err(|error| Failure::of_exchange(&error))?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(|error| Failure::of_exchange(&error))?;
+        judge(check, response).await
+    };
+    let (mut exchange, mut connection) = (pin!(exchange), pin!(connection));
+    tokio::select! {
+        biased;
+        result = &mut exchange => result,
+        // The connection may end first; what it read is still to be judged.
+        _ = &mut connection => exchange.await,
+    }
+}
+
+async fn judge(check: &HttpCheck, response: Response<Incoming>) -> Result<(), Failure> {
+    let status = response.status().as_u16();
+    if !check.expects(status) {
+        return Err(Failure::Status(status));
+    }
+    let Some(wanted) = &check.body else { return Ok(()) };
+    let mut body = response.into_body();
+    let mut read = Vec::new();
+    while read.len() < BODY_MAX {
+        let Some(frame) = body.frame().await else { break };
+        let frame = frame.map_err(|error| Failure::of_exchange(&error))?;
+        if let Some(data) = frame.data_ref() {
+            read.extend_from_slice(data.get(..data.len().min(BODY_MAX - read.len())).unwrap_or(data));
+        }
+        if memchr::memmem::find(&read, wanted.as_bytes()).is_some() {
+            return Ok(());
+        }
+    }
+    if memchr::memmem::find(&read, wanted.as_bytes()).is_some() {
+        return Ok(());
+    }
+    Err(Failure::Body(wanted.clone()))
+}
