@@ -1,0 +1,252 @@
+//! The scrape: shards summed into metric families.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{Bucket, Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+
+use super::family::{self, Family};
+use super::histogram::{Distribution, EXPORTED_BOUNDS};
+use super::label::{CheckResult, Reason, RetryReason, slot_label};
+use super::ledger::Availability;
+use super::metrics::Metrics;
+use super::process::Process;
+use super::series::BackendSeries;
+use crate::backend::State;
+
+/// One scrape at one instant.
+pub(super) struct Scrape {
+    metrics: Arc<Metrics>,
+    now: Instant,
+    descs: Vec<Desc>,
+}
+
+impl Scrape {
+    pub(super) fn new(metrics: Arc<Metrics>, now: Instant) -> Result<Self, prometheus::Error> {
+        let desc = |family: &&Family| {
+            let labels = family.labels.iter().map(|&label| label.to_owned()).collect();
+            Desc::new(family.name.to_owned(), family.help.to_owned(), labels, HashMap::new())
+        };
+        let descs = family::ALL.iter().map(desc).collect::<Result<_, _>>()?;
+        Ok(Self { metrics, now, descs })
+    }
+}
+
+impl Collector for Scrape {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descs.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let mut sheet = Sheet::default();
+        whole(&mut sheet, &self.metrics);
+        listeners(&mut sheet, &self.metrics);
+        routes(&mut sheet, &self.metrics);
+        pools(&mut sheet, &self.metrics, self.now);
+        for series in self.metrics.live_backends() {
+            backend(&mut sheet, &series, self.now);
+        }
+        process(&mut sheet, &Process::read());
+        sheet.families()
+    }
+}
+
+fn whole(sheet: &mut Sheet, metrics: &Metrics) {
+    sheet.add(&family::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
+    sheet.add(&family::READY, &[], f64::from(metrics.is_ready()));
+    let (ok, rejected) = metrics.reloads();
+    sheet.add(&family::CONFIG_RELOADS, &["ok"], ok as f64);
+    sheet.add(&family::CONFIG_RELOADS, &["rejected"], rejected as f64);
+    let configuration = metrics.configuration();
+    sheet.add(&family::CONFIG_LAST_SUCCESSFUL, &[], f64::from(configuration.last_successful));
+    if let Some(at) = configuration.last_success {
+        sheet.add(&family::CONFIG_LAST_SUCCESS_TIME, &[], at);
+    }
+    if let Some(sha256) = &configuration.sha256 {
+        sheet.add(&family::CONFIG_HASH, &[sha256], 1.0);
+    }
+}
+
+fn listeners(sheet: &mut Sheet, metrics: &Metrics) {
+    for series in metrics.live_listeners() {
+        let name = series.name();
+        let (read, written) = series.bytes();
+        sheet.add(&family::HTTP_REQUEST_BYTES, &[name], read as f64);
+        sheet.add(&family::HTTP_RESPONSE_BYTES, &[name], written as f64);
+        let (open, all) = series.connections();
+        sheet.add(&family::CONNECTIONS_OPEN, &[name], open as f64);
+        sheet.add(&family::CONNECTIONS, &[name], all as f64);
+        for &reason in Reason::ALL {
+            sheet.add(&family::REJECTED, &[name, reason.name()], series.rejections(reason) as f64);
+        }
+    }
+}
+
+fn routes(sheet: &mut Sheet, metrics: &Metrics) {
+    for series in metrics.live_routes() {
+        let (listener, route) = (series.listener(), series.route());
+        series.each_count(|method, slot, count| {
+            let labels = [listener, route, method.name(), &slot_label(slot)];
+            sheet.add(&family::HTTP_REQUESTS, &labels, count as f64);
+        });
+        sheet.add_distribution(&family::HTTP_DURATION, &[listener, route], &series.durations());
+    }
+}
+
+fn pools(sheet: &mut Sheet, metrics: &Metrics, now: Instant) {
+    for series in metrics.live_pools() {
+        let pool = series.name();
+        for &reason in RetryReason::ALL {
+            sheet.add(&family::RETRIES, &[pool, reason.name()], series.retries(reason) as f64);
+        }
+        sheet.add(&family::RETRY_BUDGET_EXHAUSTED, &[pool], series.budget_exhaustions() as f64);
+        if let Some(figures) = series.availability(now) {
+            sheet.add(&family::POOL_UP, &[pool], f64::from(figures.up));
+            sheet.add_availability(&POOL_AVAILABILITY, &[pool], &figures);
+        }
+    }
+}
+
+fn backend(sheet: &mut Sheet, series: &BackendSeries, now: Instant) {
+    let backend = series.backend();
+    let (pool, name) = (&*backend.identity().pool, &*backend.identity().name);
+    series.each_count(|slot, count| {
+        sheet.add(&family::BACKEND_REQUESTS, &[pool, name, &slot_label(slot)], count as f64);
+    });
+    sheet.add_distribution(&family::BACKEND_RESPONSE, &[pool, name], &series.response_times());
+    sheet.add(&family::BACKEND_IN_FLIGHT, &[pool, name], f64::from(backend.in_flight()));
+    let idle = backend.idle_connections();
+    let active = backend.connections().saturating_sub(idle);
+    sheet.add(&family::BACKEND_CONNECTIONS, &[pool, name, "active"], f64::from(active));
+    sheet.add(&family::BACKEND_CONNECTIONS, &[pool, name, "idle"], f64::from(idle));
+    let current = backend.condition().state();
+    sheet.add(&family::BACKEND_UP, &[pool, name], f64::from(backend.condition().is_up()));
+    for state in State::ALL {
+        let labels = [pool, name, state.name()];
+        sheet.add(&family::BACKEND_STATE, &labels, f64::from(state == current));
+    }
+    sheet.add_availability(&BACKEND_AVAILABILITY, &[pool, name], &series.availability(now));
+    // A backend without active checks has no series that would forever say 0.
+    if CheckResult::ALL.iter().any(|&result| series.health_checks(result) > 0) {
+        for &result in CheckResult::ALL {
+            let labels = [pool, name, result.name()];
+            sheet.add(&family::HEALTH_CHECKS, &labels, series.health_checks(result) as f64);
+        }
+    }
+}
+
+fn process(sheet: &mut Sheet, process: &Process) {
+    let figures = [
+        (&family::PROCESS_CPU, process.cpu_seconds),
+        (&family::PROCESS_RESIDENT, process.resident_bytes),
+        (&family::PROCESS_OPEN_FDS, process.open_fds),
+        (&family::PROCESS_MAX_FDS, process.max_fds),
+        (&family::PROCESS_START, process.start_seconds),
+    ];
+    for (family, value) in figures {
+        if let Some(value) = value {
+            sheet.add(family, &[], value);
+        }
+    }
+}
+
+/// Uptime, downtime, failures, ratio, MTBF, MTTR.
+type AvailabilityFamilies = [&'static Family; 6];
+
+static BACKEND_AVAILABILITY: AvailabilityFamilies = [
+    &family::BACKEND_UPTIME,
+    &family::BACKEND_DOWNTIME,
+    &family::BACKEND_FAILURES,
+    &family::BACKEND_AVAILABILITY,
+    &family::BACKEND_MTBF,
+    &family::BACKEND_MTTR,
+];
+
+static POOL_AVAILABILITY: AvailabilityFamilies = [
+    &family::POOL_UPTIME,
+    &family::POOL_DOWNTIME,
+    &family::POOL_FAILURES,
+    &family::POOL_AVAILABILITY,
+    &family::POOL_MTBF,
+    &family::POOL_MTTR,
+];
+
+/// The families as they fill. One without a sample never appears, as the format wants it.
+#[derive(Default)]
+struct Sheet(BTreeMap<&'static str, MetricFamily>);
+
+impl Sheet {
+    fn add(&mut self, family: &'static Family, values: &[&str], value: f64) {
+        let mut metric = Metric::from_label(label_pairs(family, values));
+        if family.kind == MetricType::COUNTER {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        } else {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        }
+        self.push(family, metric);
+    }
+
+    fn add_distribution(&mut self, family: &'static Family, values: &[&str], read: &Distribution) {
+        let bucket = |(bound, count)| {
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(bound);
+            bucket.set_cumulative_count(count);
+            bucket
+        };
+        let mut histogram = prometheus::proto::Histogram::default();
+        histogram.set_bucket(EXPORTED_BOUNDS.into_iter().zip(read.exported()).map(bucket).collect());
+        histogram.set_sample_count(read.count());
+        histogram.set_sample_sum(read.sum_seconds());
+        let mut metric = Metric::from_label(label_pairs(family, values));
+        metric.set_histogram(histogram);
+        self.push(family, metric);
+    }
+
+    fn add_availability(&mut self, families: &AvailabilityFamilies, values: &[&str], read: &Availability) {
+        let figures = [
+            Some(read.uptime.as_secs_f64()),
+            Some(read.downtime.as_secs_f64()),
+            Some(read.failures as f64),
+            Some(read.availability),
+            read.mtbf.map(|mean| mean.as_secs_f64()),
+            read.mttr.map(|mean| mean.as_secs_f64()),
+        ];
+        for (family, figure) in families.iter().zip(figures) {
+            if let Some(figure) = figure {
+                self.add(family, values, figure);
+            }
+        }
+    }
+
+    fn push(&mut self, family: &'static Family, metric: Metric) {
+        let entry = self.0.entry(family.name).or_insert_with(|| {
+            let mut made = MetricFamily::default();
+            made.set_name(family.name.to_owned());
+            made.set_help(family.help.to_owned());
+            made.set_field_type(family.kind);
+            made
+        });
+        entry.mut_metric().push(metric);
+    }
+
+    fn families(self) -> Vec<MetricFamily> {
+        self.0.into_values().collect()
+    }
+}
+
+fn label_pairs(family: &Family, values: &[&str]) -> Vec<LabelPair> {
+    debug_assert_eq!(family.labels.len(), values.len(), "{}", family.name);
+    let pair = |(name, value): (&&str, &&str)| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value((*value).to_owned());
+        pair
+    };
+    family.labels.iter().zip(values).map(pair).collect()
+}

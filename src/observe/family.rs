@@ -1,0 +1,113 @@
+//! What is exported: names, types, labels and help texts, one table.
+
+use prometheus::proto::MetricType;
+
+/// One metric family.
+#[derive(Debug)]
+pub struct Family {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: MetricType,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// Its help text.
+    pub help: &'static str,
+}
+
+macro_rules! families {
+    ($($id:ident $kind:ident $name:literal [$($label:literal),*] $help:literal)+) => {
+        $(pub(super) static $id: Family = Family {
+            name: $name,
+            kind: MetricType::$kind,
+            labels: &[$($label),*],
+            help: $help,
+        };)+
+
+        /// Every family that can appear on /metrics.
+        pub static ALL: &[&Family] = &[$(&$id),+];
+    };
+}
+
+families! {
+    BUILD_INFO GAUGE "equipoise_build_info" ["version"]
+        "Always 1; the version is in the label."
+    HTTP_REQUESTS COUNTER "equipoise_http_requests_total" ["listener", "route", "method", "code"]
+        "Requests that ended, by the status the client got; 499: the client left before the end."
+    HTTP_DURATION HISTOGRAM "equipoise_http_request_duration_seconds" ["listener", "route"]
+        "From the first byte of the request to the last of the response."
+    HTTP_REQUEST_BYTES COUNTER "equipoise_http_request_bytes_total" ["listener"]
+        "Bytes read from clients, heads and bodies."
+    HTTP_RESPONSE_BYTES COUNTER "equipoise_http_response_bytes_total" ["listener"]
+        "Bytes written to clients, heads and bodies."
+    CONNECTIONS_OPEN GAUGE "equipoise_connections_open" ["listener"]
+        "Client connections that are open."
+    CONNECTIONS COUNTER "equipoise_connections_total" ["listener"]
+        "Client connections that were accepted."
+    REJECTED COUNTER "equipoise_rejected_total" ["listener", "reason"]
+        "Requests and connections that were answered or closed without a backend."
+    BACKEND_REQUESTS COUNTER "equipoise_backend_requests_total" ["pool", "backend", "code"]
+        "Tries at a backend that ended, by status or by what kept a response from coming."
+    BACKEND_RESPONSE HISTOGRAM "equipoise_backend_response_seconds" ["pool", "backend"]
+        "From the request sent to the head of the response."
+    BACKEND_IN_FLIGHT GAUGE "equipoise_backend_in_flight" ["pool", "backend"]
+        "Requests and tunnels in flight, over all workers."
+    BACKEND_CONNECTIONS GAUGE "equipoise_backend_connections" ["pool", "backend", "state"]
+        "Open connections to the backend."
+    BACKEND_UP GAUGE "equipoise_backend_up" ["pool", "backend"]
+        "1 while health checks and name resolution hold the backend for usable."
+    BACKEND_STATE GAUGE "equipoise_backend_state" ["pool", "backend", "state"]
+        "1 on the state the backend is in, 0 on the others."
+    BACKEND_UPTIME COUNTER "equipoise_backend_uptime_seconds_total" ["pool", "backend"]
+        "Time the backend was up."
+    BACKEND_DOWNTIME COUNTER "equipoise_backend_downtime_seconds_total" ["pool", "backend"]
+        "Time the backend was down, an open outage included."
+    BACKEND_FAILURES COUNTER "equipoise_backend_failures_total" ["pool", "backend"]
+        "Changes of the backend from up to down."
+    BACKEND_AVAILABILITY GAUGE "equipoise_backend_availability_ratio" ["pool", "backend"]
+        "Uptime as a share of uptime and downtime."
+    BACKEND_MTBF GAUGE "equipoise_backend_mtbf_seconds" ["pool", "backend"]
+        "Mean time between failures; absent before the first failure."
+    BACKEND_MTTR GAUGE "equipoise_backend_mttr_seconds" ["pool", "backend"]
+        "Mean time to repair; absent before the first failure has been repaired."
+    HEALTH_CHECKS COUNTER "equipoise_health_checks_total" ["pool", "backend", "result"]
+        "Active checks that ended."
+    POOL_UP GAUGE "equipoise_pool_up" ["pool"]
+        "1 while the pool can serve."
+    POOL_UPTIME COUNTER "equipoise_pool_uptime_seconds_total" ["pool"]
+        "Time the pool could serve."
+    POOL_DOWNTIME COUNTER "equipoise_pool_downtime_seconds_total" ["pool"]
+        "Time the pool could not serve, an open outage included."
+    POOL_FAILURES COUNTER "equipoise_pool_failures_total" ["pool"]
+        "Changes of the pool from up to down."
+    POOL_AVAILABILITY GAUGE "equipoise_pool_availability_ratio" ["pool"]
+        "Uptime as a share of uptime and downtime."
+    POOL_MTBF GAUGE "equipoise_pool_mtbf_seconds" ["pool"]
+        "Mean time between failures; absent before the first failure."
+    POOL_MTTR GAUGE "equipoise_pool_mttr_seconds" ["pool"]
+        "Mean time to repair; absent before the first failure has been repaired."
+    RETRIES COUNTER "equipoise_retries_total" ["pool", "reason"]
+        "Further tries of requests."
+    RETRY_BUDGET_EXHAUSTED COUNTER "equipoise_retry_budget_exhausted_total" ["pool"]
+        "Further tries that were due but not made, because the retry budget was spent."
+    CONFIG_RELOADS COUNTER "equipoise_config_reloads_total" ["result"]
+        "Reloads of the configuration; the load at the start is not one."
+    CONFIG_LAST_SUCCESSFUL GAUGE "equipoise_config_last_reload_successful" []
+        "1 when the last load of the configuration took effect, 0 when it was refused."
+    CONFIG_LAST_SUCCESS_TIME GAUGE "equipoise_config_last_reload_success_timestamp_seconds" []
+        "When the configuration in force was loaded, in seconds since the epoch."
+    CONFIG_HASH GAUGE "equipoise_config_hash" ["sha256"]
+        "Always 1; the label is the SHA-256 of the configuration file in force."
+    READY GAUGE "equipoise_ready" []
+        "1 while new connections are taken."
+    PROCESS_CPU COUNTER "process_cpu_seconds_total" []
+        "User and system CPU time spent."
+    PROCESS_RESIDENT GAUGE "process_resident_memory_bytes" []
+        "Resident memory."
+    PROCESS_OPEN_FDS GAUGE "process_open_fds" []
+        "Open file descriptors."
+    PROCESS_MAX_FDS GAUGE "process_max_fds" []
+        "The soft limit of open file descriptors; absent when there is none."
+    PROCESS_START GAUGE "process_start_time_seconds" []
+        "When the process started, in seconds since the epoch."
+}

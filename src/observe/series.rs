@@ -1,0 +1,316 @@
+//! The handles a snapshot holds, each one label set.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::histogram::{Distribution, Histogram};
+use super::label::{
+    CODE_SLOTS, CheckResult, MethodLabel, OUTCOME_SLOTS, Outcome, Reason, RetryReason, code_slot,
+};
+use super::ledger::{Availability, Ledger};
+use super::shard::{Count, Sharded};
+use crate::backend::Backend;
+
+/// Allocated by the shard's writer at its first use: a thousand routes that see no traffic cost little.
+type Lazy<T> = OnceLock<Box<T>>;
+
+struct Counts<const N: usize>([Count; N]);
+
+impl<const N: usize> Default for Counts<N> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Count::default()))
+    }
+}
+
+impl<const N: usize> fmt::Debug for Counts<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(Count::value)).finish()
+    }
+}
+
+/// What happened at one listener.
+#[derive(Debug)]
+pub struct ListenerSeries {
+    name: Arc<str>,
+    shards: Sharded<ListenerShard>,
+}
+
+#[derive(Debug, Default)]
+struct ListenerShard {
+    bytes_in: Count,
+    bytes_out: Count,
+    opened: Count,
+    closed: Count,
+    rejected: Counts<{ Reason::COUNT }>,
+}
+
+impl ListenerSeries {
+    pub(super) fn new(name: &str, workers: usize) -> Self {
+        Self { name: Arc::from(name), shards: Sharded::new(workers) }
+    }
+
+    /// The listener's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Bytes of requests read from clients, heads and bodies.
+    pub fn bytes_in(&self, worker: usize, bytes: u64) {
+        self.shards.of(worker).bytes_in.add(bytes);
+    }
+
+    /// Bytes of responses written to clients, heads and bodies.
+    pub fn bytes_out(&self, worker: usize, bytes: u64) {
+        self.shards.of(worker).bytes_out.add(bytes);
+    }
+
+    /// A client connection was accepted.
+    pub fn connection_opened(&self, worker: usize) {
+        self.shards.of(worker).opened.add(1);
+    }
+
+    /// A client connection ended. On the worker that accepted it.
+    pub fn connection_closed(&self, worker: usize) {
+        self.shards.of(worker).closed.add(1);
+    }
+
+    /// We answered or closed ourselves.
+    pub fn rejected(&self, worker: usize, reason: Reason) {
+        self.shards.of(worker).rejected.0[reason as usize].add(1);
+    }
+
+    /// Bytes read and bytes written so far.
+    pub fn bytes(&self) -> (u64, u64) {
+        self.shards.iter().fold((0, 0), |(read, written), shard| {
+            (read + shard.bytes_in.value(), written + shard.bytes_out.value())
+        })
+    }
+
+    /// Connections open now, and all that were accepted.
+    pub fn connections(&self) -> (u64, u64) {
+        // `closed` is read first: the other way round, a connection that opens and closes in between
+        // would make the difference negative.
+        let closed: u64 = self.shards.iter().map(|shard| shard.closed.value()).sum();
+        let opened: u64 = self.shards.iter().map(|shard| shard.opened.value()).sum();
+        (opened.saturating_sub(closed), opened)
+    }
+
+    /// How often we answered or closed ourselves for this reason.
+    pub fn rejections(&self, reason: Reason) -> u64 {
+        self.shards.iter().map(|shard| shard.rejected.0[reason as usize].value()).sum()
+    }
+}
+
+/// The requests of one route at one listener.
+#[derive(Debug)]
+pub struct RouteSeries {
+    listener: Arc<str>,
+    route: Arc<str>,
+    shards: Sharded<RouteShard>,
+}
+
+#[derive(Debug, Default)]
+struct RouteShard {
+    methods: [Lazy<Counts<CODE_SLOTS>>; MethodLabel::ALL.len()],
+    durations: Lazy<Histogram>,
+}
+
+impl RouteSeries {
+    pub(super) fn new(listener: &str, route: &str, workers: usize) -> Self {
+        Self { listener: Arc::from(listener), route: Arc::from(route), shards: Sharded::new(workers) }
+    }
+
+    /// The listener's name.
+    pub fn listener(&self) -> &str {
+        &self.listener
+    }
+
+    /// The route's name.
+    pub fn route(&self) -> &str {
+        &self.route
+    }
+
+    /// A request ended: its final status ([`super::CLIENT_LEFT`] where the client left before the end)
+    /// and the time from its first byte to the last of the response.
+    pub fn request(&self, worker: usize, method: MethodLabel, code: u16, duration: Duration) {
+        let shard = self.shards.of(worker);
+        shard.methods[method as usize].get_or_init(Box::default).0[code_slot(code)].add(1);
+        shard.durations.get_or_init(Box::default).record(duration);
+    }
+
+    /// How long requests took.
+    pub fn durations(&self) -> Distribution {
+        summed(self.shards.iter().map(|shard| &shard.durations))
+    }
+
+    /// Calls `each` with method, slot of the code and count, where the count is not 0.
+    pub(super) fn each_count(&self, mut each: impl FnMut(MethodLabel, usize, u64)) {
+        for method in MethodLabel::ALL {
+            let blocks = || self.shards.iter().filter_map(move |shard| shard.methods[method as usize].get());
+            for slot in 0..CODE_SLOTS {
+                let count = blocks().map(|block| block.0[slot].value()).sum();
+                if count > 0 {
+                    each(method, slot, count);
+                }
+            }
+        }
+    }
+}
+
+/// What happened in one pool above its single backends.
+#[derive(Debug)]
+pub struct PoolSeries {
+    name: Arc<str>,
+    shards: Sharded<PoolShard>,
+    ledger: Mutex<Option<Ledger>>,
+}
+
+#[derive(Debug, Default)]
+struct PoolShard {
+    retries: Counts<{ RetryReason::COUNT }>,
+    budget_exhausted: Count,
+}
+
+impl PoolSeries {
+    pub(super) fn new(name: &str, workers: usize) -> Self {
+        Self { name: Arc::from(name), shards: Sharded::new(workers), ledger: Mutex::new(None) }
+    }
+
+    /// The pool's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A request was tried again.
+    pub fn retry(&self, worker: usize, reason: RetryReason) {
+        self.shards.of(worker).retries.0[reason as usize].add(1);
+    }
+
+    /// A further try was due, but the retry budget was spent.
+    pub fn budget_exhausted(&self, worker: usize) {
+        self.shards.of(worker).budget_exhausted.add(1);
+    }
+
+    /// Tells whether the pool can serve, and why. The first call opens the account, so that a pool which
+    /// begins down has not failed; until then it has no availability.
+    pub fn set_serving(&self, serving: bool, cause: &str, now: Instant) {
+        let mut ledger = held(&self.ledger);
+        ledger.get_or_insert_with(|| Ledger::new(serving, cause, now)).set(serving, cause, now);
+    }
+
+    /// The pool's up and down time; `None` before the first [`Self::set_serving`].
+    pub fn availability(&self, now: Instant) -> Option<Availability> {
+        held(&self.ledger).as_ref().map(|ledger| ledger.snapshot(now))
+    }
+
+    /// How often requests were tried again for this reason.
+    pub fn retries(&self, reason: RetryReason) -> u64 {
+        self.shards.iter().map(|shard| shard.retries.0[reason as usize].value()).sum()
+    }
+
+    /// How often the retry budget was spent when a further try was due.
+    pub fn budget_exhaustions(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.budget_exhausted.value()).sum()
+    }
+}
+
+/// What happened at one backend.
+#[derive(Debug)]
+pub struct BackendSeries {
+    backend: Arc<Backend>,
+    shards: Sharded<BackendShard>,
+    checks: [AtomicU64; CheckResult::COUNT],
+    ledger: Mutex<Ledger>,
+}
+
+#[derive(Debug, Default)]
+struct BackendShard {
+    outcomes: Lazy<Counts<OUTCOME_SLOTS>>,
+    response_times: Lazy<Histogram>,
+}
+
+impl BackendSeries {
+    pub(super) fn new(backend: &Arc<Backend>, workers: usize, now: Instant) -> Self {
+        let condition = backend.condition();
+        Self {
+            backend: Arc::clone(backend),
+            shards: Sharded::new(workers),
+            checks: Default::default(),
+            ledger: Mutex::new(Ledger::new(condition.is_up(), &condition.reason(), now)),
+        }
+    }
+
+    /// The backend.
+    pub fn backend(&self) -> &Arc<Backend> {
+        &self.backend
+    }
+
+    /// One try at it ended.
+    pub fn outcome(&self, worker: usize, outcome: Outcome) {
+        self.shards.of(worker).outcomes.get_or_init(Box::default).0[outcome.slot()].add(1);
+    }
+
+    /// A response head came, so long after the request had been sent.
+    pub fn response_time(&self, worker: usize, duration: Duration) {
+        self.shards.of(worker).response_times.get_or_init(Box::default).record(duration);
+    }
+
+    /// An active check ended. From any thread: checks are rare.
+    pub fn health_check(&self, result: CheckResult) {
+        self.checks[result as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Brings the account up to date with the backend's condition. To be called right after
+    /// [`crate::backend::Condition::set`]; the scrape does so too, but only as often as it comes.
+    pub fn note_condition(&self, now: Instant) {
+        let condition = self.backend.condition();
+        held(&self.ledger).set(condition.is_up(), &condition.reason(), now);
+    }
+
+    /// Up and down time, the condition of this moment included.
+    pub fn availability(&self, now: Instant) -> Availability {
+        self.note_condition(now);
+        held(&self.ledger).snapshot(now)
+    }
+
+    /// From the request sent to the head of the response, over the life of this series.
+    pub fn response_times(&self) -> Distribution {
+        summed(self.shards.iter().map(|shard| &shard.response_times))
+    }
+
+    /// All tries that ended.
+    pub fn requests(&self) -> u64 {
+        (0..OUTCOME_SLOTS).map(|slot| self.count(slot)).sum()
+    }
+
+    /// How often checks ended so.
+    pub fn health_checks(&self, result: CheckResult) -> u64 {
+        self.checks[result as usize].load(Ordering::Relaxed)
+    }
+
+    /// Calls `each` with slot and count, where the count is not 0.
+    pub(super) fn each_count(&self, mut each: impl FnMut(usize, u64)) {
+        for slot in 0..OUTCOME_SLOTS {
+            let count = self.count(slot);
+            if count > 0 {
+                each(slot, count);
+            }
+        }
+    }
+
+    fn count(&self, slot: usize) -> u64 {
+        self.shards.iter().filter_map(|shard| shard.outcomes.get()).map(|block| block.0[slot].value()).sum()
+    }
+}
+
+fn summed<'a>(shards: impl Iterator<Item = &'a Lazy<Histogram>>) -> Distribution {
+    let mut sum = Distribution::default();
+    shards.filter_map(OnceLock::get).for_each(|histogram| sum.add(histogram));
+    sum
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,189 @@
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use super::*;
+use crate::backend::{Backend, Identity};
+
+fn backend_at(address: &str) -> Arc<Backend> {
+    Backend::new(Identity { pool: "crm".into(), name: "app1".into(), address: address.into() }, true)
+}
+
+fn has(text: &str, line: &str) -> bool {
+    text.lines().any(|found| found == line)
+}
+
+/// A configuration with something in every family.
+fn busy() -> (Arc<Metrics>, Vec<Arc<dyn std::any::Any>>, Instant) {
+    let begin = Instant::now();
+    let metrics = Metrics::new(2);
+    let (listener, route) = (metrics.listener("web"), metrics.route("web", "api"));
+    let (pool, backend) = (metrics.pool("crm"), backend_at("10.0.0.1:80"));
+    let series = metrics.backend(&backend, begin);
+    for worker in 0..2 {
+        listener.connection_opened(worker);
+        listener.bytes_in(worker, 100);
+        listener.bytes_out(worker, 1000);
+        listener.rejected(worker, Reason::Malformed);
+        route.request(worker, MethodLabel::Get, 200, Duration::from_millis(3));
+        route.request(worker, MethodLabel::of(b"BREW"), 799, Duration::from_secs(90));
+        series.outcome(worker, Outcome::Code(200));
+        series.outcome(worker, Outcome::ConnectError);
+        series.response_time(worker, Duration::from_millis(2));
+        pool.retry(worker, RetryReason::Connect);
+        pool.budget_exhausted(worker);
+    }
+    listener.connection_closed(1);
+    route.request(0, MethodLabel::Post, CLIENT_LEFT, Duration::from_micros(50));
+    series.health_check(CheckResult::Failure);
+    pool.set_serving(true, "1 of 1 usable", begin);
+    backend.condition().set(false, "status 503");
+    series.note_condition(begin + Duration::from_secs(30));
+    pool.set_serving(false, "0 of 1 usable", begin + Duration::from_secs(30));
+    backend.condition().set(true, "check passed");
+    series.note_condition(begin + Duration::from_secs(40));
+    pool.set_serving(true, "1 of 1 usable", begin + Duration::from_secs(40));
+    metrics.configured("abc123", UNIX_EPOCH + Duration::from_secs(1_000));
+    metrics.set_ready(true);
+    metrics.reload_rejected();
+    (metrics, vec![listener, route, pool, series], begin + Duration::from_secs(60))
+}
+
+#[test]
+fn the_scrape_sums_the_shards() {
+    let (metrics, _held, now) = busy();
+    let text = metrics.render(now).unwrap();
+    for line in [
+        r#"equipoise_http_requests_total{listener="web",route="api",method="GET",code="200"} 2"#,
+        r#"equipoise_http_requests_total{listener="web",route="api",method="other",code="other"} 2"#,
+        r#"equipoise_http_requests_total{listener="web",route="api",method="POST",code="499"} 1"#,
+        r#"equipoise_http_request_duration_seconds_bucket{listener="web",route="api",le="0.0001"} 1"#,
+        r#"equipoise_http_request_duration_seconds_bucket{listener="web",route="api",le="0.0025"} 1"#,
+        r#"equipoise_http_request_duration_seconds_bucket{listener="web",route="api",le="0.005"} 3"#,
+        r#"equipoise_http_request_duration_seconds_bucket{listener="web",route="api",le="60"} 3"#,
+        r#"equipoise_http_request_duration_seconds_bucket{listener="web",route="api",le="+Inf"} 5"#,
+        r#"equipoise_http_request_duration_seconds_count{listener="web",route="api"} 5"#,
+        r#"equipoise_http_request_bytes_total{listener="web"} 200"#,
+        r#"equipoise_http_response_bytes_total{listener="web"} 2000"#,
+        r#"equipoise_connections_open{listener="web"} 1"#,
+        r#"equipoise_connections_total{listener="web"} 2"#,
+        r#"equipoise_rejected_total{listener="web",reason="malformed"} 2"#,
+        r#"equipoise_backend_requests_total{pool="crm",backend="app1",code="200"} 2"#,
+        r#"equipoise_backend_requests_total{pool="crm",backend="app1",code="connect_error"} 2"#,
+        r#"equipoise_backend_state{pool="crm",backend="app1",state="up"} 1"#,
+        r#"equipoise_backend_state{pool="crm",backend="app1",state="down"} 0"#,
+        r#"equipoise_backend_uptime_seconds_total{pool="crm",backend="app1"} 50"#,
+        r#"equipoise_backend_downtime_seconds_total{pool="crm",backend="app1"} 10"#,
+        r#"equipoise_backend_mttr_seconds{pool="crm",backend="app1"} 10"#,
+        r#"equipoise_pool_failures_total{pool="crm"} 1"#,
+        r#"equipoise_health_checks_total{pool="crm",backend="app1",result="failure"} 1"#,
+        r#"equipoise_retries_total{pool="crm",reason="connect"} 2"#,
+        r#"equipoise_retry_budget_exhausted_total{pool="crm"} 2"#,
+        r#"equipoise_config_reloads_total{result="rejected"} 1"#,
+        r#"equipoise_config_last_reload_successful 0"#,
+        r#"equipoise_config_last_reload_success_timestamp_seconds 1000"#,
+        r#"equipoise_config_hash{sha256="abc123"} 1"#,
+        r#"equipoise_ready 1"#,
+    ] {
+        assert!(has(&text, line), "missing {line} in\n{text}");
+    }
+}
+
+#[test]
+fn promtool_finds_nothing_to_say() {
+    let (metrics, _held, now) = busy();
+    let text = metrics.render(now).unwrap();
+    for family in FAMILIES {
+        assert!(text.contains(&format!("# HELP {} ", family.name)), "{} has no sample here", family.name);
+    }
+    let promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut promtool) = promtool else {
+        eprintln!("skipped: promtool is not installed");
+        return;
+    };
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+}
+
+#[test]
+fn every_family_is_described_on_the_page_of_metrics() {
+    let page = include_str!("../../docs/metrics.md");
+    for family in FAMILIES {
+        assert!(page.contains(&format!("`{}`", family.name)), "docs/metrics.md lacks {}", family.name);
+    }
+    for name in page.split('`').filter(|word| word.starts_with("equipoise_") && !word.contains(['{', ' '])) {
+        assert!(FAMILIES.iter().any(|family| family.name == name), "docs/metrics.md invents {name}");
+    }
+}
+
+#[test]
+fn series_live_as_long_as_somebody_holds_them() {
+    let metrics = Metrics::new(1);
+    let route = metrics.route("web", "api");
+    assert!(Arc::ptr_eq(&route, &metrics.route("web", "api")), "carried over");
+    route.request(0, MethodLabel::Get, 200, Duration::ZERO);
+    assert!(metrics.render(Instant::now()).unwrap().contains(r#"route="api""#));
+    drop(route);
+    assert!(!metrics.render(Instant::now()).unwrap().contains(r#"route="api""#));
+}
+
+#[test]
+fn two_backends_under_the_same_labels_show_the_newest_alone() {
+    let (metrics, now) = (Metrics::new(1), Instant::now());
+    let (old, new) = (backend_at("10.0.0.1:80"), backend_at("10.0.0.2:80"));
+    let old_series = metrics.backend(&old, now);
+    let new_series = metrics.backend(&new, now);
+    old_series.outcome(0, Outcome::Code(200));
+    new_series.outcome(0, Outcome::Code(404));
+    let text = metrics.render(now).unwrap();
+    assert!(text.contains(r#"code="404""#) && !text.contains(r#"code="200""#));
+
+    assert!(Arc::ptr_eq(&old_series, &metrics.backend(&old, now)), "asked for again, it is the newest");
+    let text = metrics.render(now).unwrap();
+    assert!(text.contains(r#"code="200""#) && !text.contains(r#"code="404""#));
+}
+
+#[test]
+fn labels_are_escaped() {
+    let metrics = Metrics::new(1);
+    let _held = metrics.listener("a\"b\\c\nd");
+    let text = metrics.render(Instant::now()).unwrap();
+    assert!(has(&text, r#"equipoise_connections_open{listener="a\"b\\c\nd"} 0"#), "{text}");
+}
+
+#[test]
+fn outcomes_and_reasons_keep_their_names() {
+    let metrics = Metrics::new(1);
+    let series = metrics.backend(&backend_at("10.0.0.1:80"), Instant::now());
+    let ends = [
+        (Outcome::Code(CLIENT_LEFT), "other"),
+        (Outcome::Code(0), "other"),
+        (Outcome::Code(503), "503"),
+        (Outcome::ConnectError, "connect_error"),
+        (Outcome::TlsError, "tls_error"),
+        (Outcome::Reset, "reset"),
+        (Outcome::Invalid, "invalid"),
+        (Outcome::Timeout, "timeout"),
+        (Outcome::Canceled, "canceled"),
+    ];
+    for (outcome, name) in ends {
+        assert_eq!(label::slot_label(outcome.slot()), name);
+        series.outcome(7, outcome); // a worker that does not exist: counted, no panic
+    }
+    assert_eq!(series.requests(), ends.len() as u64);
+    for (at, &reason) in Reason::ALL.iter().enumerate() {
+        assert_eq!(reason as usize, at);
+    }
+    for (at, method) in MethodLabel::ALL.into_iter().enumerate() {
+        assert_eq!(method as usize, at);
+        assert!(method == MethodLabel::Other || MethodLabel::of(method.name().as_bytes()) == method);
+    }
+}
