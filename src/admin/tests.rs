@@ -1,0 +1,254 @@
+use std::cell::Cell;
+use std::time::Instant;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
+
+use super::*;
+use crate::backend::{Backend, Identity};
+use crate::observe::{BackendSeries, Outcome, PoolSeries};
+
+struct Stage {
+    metrics: Arc<Metrics>,
+    pool: Arc<PoolSeries>,
+    backend: Arc<BackendSeries>,
+    token: Option<String>,
+    reject: Cell<bool>,
+    reloads: Rc<Cell<u32>>,
+    /// When set, a reload waits for it.
+    gate: Option<Rc<Notify>>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let metrics = Metrics::new(1);
+        let identity =
+            Identity { pool: "my pool".into(), name: "app1".into(), address: "10.0.0.1:80".into() };
+        let backend = metrics.backend(&Backend::new(identity, true), Instant::now());
+        backend.outcome(0, Outcome::Code(200));
+        backend.response_time(0, Duration::from_millis(7));
+        let pool = metrics.pool("my pool");
+        Self {
+            metrics,
+            pool,
+            backend,
+            token: None,
+            reject: Cell::new(false),
+            reloads: Rc::default(),
+            gate: None,
+        }
+    }
+}
+
+impl House for Stage {
+    fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    fn pools(&self) -> Vec<PoolView> {
+        let now = Instant::now();
+        let backends = vec![BackendView::of(&self.backend, 3, false, now)];
+        vec![PoolView::of(&self.pool, "round-robin", backends, now)]
+    }
+
+    fn token(&self) -> Option<String> {
+        self.token.clone()
+    }
+
+    fn reload(&self) -> Pin<Box<dyn Future<Output = Reload>>> {
+        let findings = Findings {
+            items: vec![serde_json::json!({ "line": 3 })],
+            text: "error: no such key\n".to_owned(),
+        };
+        let reject = self.reject.get();
+        let (reloads, gate) = (Rc::clone(&self.reloads), self.gate.clone());
+        Box::pin(async move {
+            if let Some(gate) = gate {
+                gate.notified().await;
+            }
+            reloads.set(reloads.get() + 1);
+            if reject {
+                Reload::Rejected { diagnostics: findings }
+            } else {
+                Reload::Applied { warnings: Findings::default() }
+            }
+        })
+    }
+}
+
+/// Runs `play` against an endpoint that serves `stage`, then stops it.
+fn on_stage<F: Future<Output = ()>>(stage: Rc<Stage>, play: impl FnOnce(SocketAddr) -> F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let served = tokio::task::spawn_local(serve(listener, stage, async {
+            let _ = stopped.await;
+        }));
+        timeout(Duration::from_secs(20), play(address)).await.unwrap();
+        stop.send(()).unwrap();
+        timeout(Duration::from_secs(5), served).await.unwrap().unwrap().unwrap();
+    });
+}
+
+async fn exchange(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+async fn ask(address: SocketAddr, method: &str, path: &str, fields: &str) -> (u16, String) {
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n");
+    let answer = exchange(address, &request).await;
+    (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
+}
+
+fn body(answer: &str) -> serde_json::Value {
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+#[test]
+fn the_pages_say_what_is() {
+    let stage = Rc::new(Stage::new());
+    on_stage(Rc::clone(&stage), |address| async move {
+        assert_eq!(ask(address, "GET", "/-/healthy", "").await.0, 200);
+        assert_eq!(ask(address, "GET", "/-/ready", "").await.0, 503);
+        stage.metrics.set_ready(true);
+        assert_eq!(ask(address, "GET", "/-/ready", "").await.0, 200);
+
+        let (status, answer) = ask(address, "GET", "/metrics", "").await;
+        assert_eq!(status, 200);
+        assert!(answer.contains("content-type: text/plain; version=0.0.4\r\n"), "{answer}");
+        assert!(answer.contains("x-content-type-options: nosniff\r\n"));
+        assert!(answer.contains("cache-control: no-store\r\n"));
+        assert!(answer.contains("\nequipoise_ready 1\n"));
+
+        let (_, answer) = ask(address, "GET", "/api/v1/pools", "").await;
+        let backend = &body(&answer)["pools"][0]["backends"][0];
+        assert_eq!(backend["name"], "app1");
+        assert_eq!(backend["weight"], 3);
+        assert_eq!(backend["state"], "up");
+        assert_eq!(backend["requests"], 1);
+        assert!(backend["latency"]["p50_seconds"].as_f64().unwrap() > 0.006);
+
+        let (status, answer) = ask(address, "GET", "/api/v1/pools/my%20pool", "").await;
+        assert_eq!((status, body(&answer)["name"].as_str()), (200, Some("my pool")));
+        let (status, answer) = ask(address, "GET", "/", "").await;
+        assert_eq!(status, 200);
+        assert!(answer.contains("/metrics"));
+    });
+}
+
+#[test]
+fn head_gives_the_head_alone() {
+    on_stage(Rc::new(Stage::new()), |address| async move {
+        let (status, answer) = ask(address, "HEAD", "/-/healthy", "").await;
+        assert_eq!(status, 200);
+        assert!(answer.contains("content-length: 8\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+    });
+}
+
+#[test]
+fn what_is_not_there_or_not_allowed_is_told_in_json() {
+    on_stage(Rc::new(Stage::new()), |address| async move {
+        for path in ["/nothing", "/api/v1/pools/other", "/api/v1/pools/my%20pool/x", "/api/v1/pools/%ff"] {
+            let (status, answer) = ask(address, "GET", path, "").await;
+            assert_eq!((status, body(&answer)["status"].as_u64()), (404, Some(404)), "{path}");
+        }
+        let (status, answer) = ask(address, "POST", "/metrics", "Content-Length: 0\r\n").await;
+        assert!(status == 405 && answer.contains("allow: GET, HEAD\r\n"), "{answer}");
+        let (status, answer) = ask(address, "GET", "/-/reload", "").await;
+        assert!(status == 405 && answer.contains("allow: POST\r\n"), "{answer}");
+    });
+}
+
+#[test]
+fn a_reload_answers_200_or_422_with_the_diagnostics() {
+    let stage = Rc::new(Stage::new());
+    on_stage(Rc::clone(&stage), |address| async move {
+        let ours = "X-Equipoise: 1\r\nContent-Length: 0\r\n";
+        let (status, answer) = ask(address, "POST", "/-/reload", ours).await;
+        assert_eq!((status, body(&answer)["result"].as_str()), (200, Some("ok")));
+        stage.reject.set(true);
+        let (status, answer) = ask(address, "POST", "/-/reload", ours).await;
+        assert_eq!((status, body(&answer)["diagnostics"][0]["line"].as_u64()), (422, Some(3)));
+        assert_eq!(stage.reloads.get(), 2);
+    });
+}
+
+#[test]
+fn a_refused_reload_never_reaches_the_house() {
+    let stage = Rc::new(Stage { token: Some("s3cret".to_owned()), ..Stage::new() });
+    on_stage(Rc::clone(&stage), |address| async move {
+        let (status, answer) = ask(address, "POST", "/-/reload", "Content-Length: 0\r\n").await;
+        assert_eq!(status, 403);
+        assert!(body(&answer)["error"].as_str().unwrap().contains("X-Equipoise"));
+        let (status, answer) = ask(address, "POST", "/-/reload", "X-Equipoise: 1\r\n").await;
+        assert!(status == 401 && answer.contains("www-authenticate: Bearer\r\n"), "{answer}");
+        let foreign =
+            "POST /-/reload HTTP/1.1\r\nHost: evil.example\r\nX-Equipoise: 1\r\nConnection: close\r\n\r\n";
+        assert!(exchange(address, foreign).await.starts_with("HTTP/1.1 403 "));
+        assert_eq!(stage.reloads.get(), 0);
+        let fields = "X-Equipoise: 1\r\nAuthorization: Bearer s3cret\r\n";
+        assert_eq!(ask(address, "POST", "/-/reload", fields).await.0, 200);
+    });
+}
+
+#[test]
+fn a_body_that_is_too_large_is_refused() {
+    let stage = Rc::new(Stage::new());
+    on_stage(Rc::clone(&stage), |address| async move {
+        let fields = "X-Equipoise: 1\r\nContent-Length: 70000\r\n";
+        let request =
+            format!("POST /-/reload HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n{}", "x".repeat(70_000));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).await.unwrap();
+        assert_eq!(&start, b"HTTP/1.1 413");
+        assert_eq!(stage.reloads.get(), 0);
+    });
+}
+
+#[test]
+fn a_client_that_leaves_does_not_cut_its_reload() {
+    let gate = Rc::new(Notify::new());
+    let stage = Rc::new(Stage { gate: Some(Rc::clone(&gate)), ..Stage::new() });
+    on_stage(Rc::clone(&stage), |address| async move {
+        let request = "POST /-/reload HTTP/1.1\r\nHost: localhost\r\nX-Equipoise: 1\r\n\r\n";
+        let mut leaving = TcpStream::connect(address).await.unwrap();
+        leaving.write_all(request.as_bytes()).await.unwrap();
+        // The house holds the gate once more as long as its reload waits at it.
+        while Rc::strong_count(&gate) < 3 {
+            tokio::task::yield_now().await;
+        }
+        drop(leaving);
+        // Another exchange, so that the endpoint has seen the leaving client.
+        ask(address, "GET", "/-/healthy", "").await;
+        gate.notify_one();
+        while stage.reloads.get() == 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+#[test]
+fn connections_beyond_the_bound_wait_for_one_to_end() {
+    on_stage(Rc::new(Stage::new()), |address| async move {
+        let mut held = Vec::new();
+        for _ in 0..MAX_CONNECTIONS {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+            let mut start = [0; 12];
+            stream.read_exact(&mut start).await.unwrap();
+            held.push(stream);
+        }
+        let mut waiting = pin!(ask(address, "GET", "/-/healthy", ""));
+        assert!(timeout(Duration::from_millis(50), &mut waiting).await.is_err());
+        held.pop();
+        assert_eq!(waiting.await.0, 200);
+    });
+}

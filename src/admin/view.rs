@@ -1,0 +1,175 @@
+//! What the API says, as plain values: the daemon writes them, `equipoise status` reads them.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::observe::{Availability, BackendSeries, Distribution, PoolSeries};
+
+/// One pool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PoolView {
+    /// Its name.
+    pub name: String,
+    /// The balancing algorithm.
+    pub balance: String,
+    /// Whether it can serve, and for how long; absent before that is known.
+    pub availability: Option<AvailabilityView>,
+    /// Its backends, in the order of the configuration.
+    pub backends: Vec<BackendView>,
+}
+
+/// One backend.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BackendView {
+    /// Its name within the pool.
+    pub name: String,
+    /// The address as configured.
+    pub address: String,
+    /// The socket address in use; absent while the name does not resolve.
+    pub resolved: Option<String>,
+    /// Its share; 0: no new traffic.
+    pub weight: u16,
+    /// Used only when no other is usable.
+    pub backup: bool,
+    /// `up`, `down`, … as in equipoise_backend_state.
+    pub state: String,
+    /// Why it is in this state.
+    pub reason: String,
+    /// Requests and tunnels in flight.
+    pub in_flight: u32,
+    /// Open connections, idle ones included.
+    pub connections: u32,
+    /// Idle connections.
+    pub idle_connections: u32,
+    /// Tries that ended since it appeared.
+    pub requests: u64,
+    /// Its up and down time.
+    pub availability: AvailabilityView,
+    /// Request sent to head of the response, since it appeared; absent before the first.
+    pub latency: Option<LatencyView>,
+}
+
+/// Up and down time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AvailabilityView {
+    /// Up or down.
+    pub up: bool,
+    /// Why.
+    pub cause: String,
+    /// How long it has been up or down without a change.
+    pub for_seconds: f64,
+    /// Time up.
+    pub uptime_seconds: f64,
+    /// Time down.
+    pub downtime_seconds: f64,
+    /// Changes from up to down.
+    pub failures: u64,
+    /// Uptime as a share of the whole, 0 to 1.
+    pub availability_ratio: f64,
+    /// Mean time between failures; absent before the first.
+    pub mtbf_seconds: Option<f64>,
+    /// Mean time to repair; absent before the first repair.
+    pub mttr_seconds: Option<f64>,
+}
+
+/// Quantiles, within 5 %.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)] // the names say it
+pub struct LatencyView {
+    pub count: u64,
+    pub mean_seconds: f64,
+    pub p50_seconds: f64,
+    pub p90_seconds: f64,
+    pub p99_seconds: f64,
+    pub p999_seconds: f64,
+}
+
+/// How a reload ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reload {
+    /// The configuration is in force.
+    Applied {
+        /// What is worth knowing, for instance a key that cannot change without a restart.
+        warnings: Findings,
+    },
+    /// Nothing changed.
+    Rejected {
+        /// Why, every reason.
+        diagnostics: Findings,
+    },
+}
+
+/// Diagnostics in the two forms in which `check` prints them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Findings {
+    /// As `--format json` gives them.
+    pub items: Vec<serde_json::Value>,
+    /// As `--format text` gives them, without colours.
+    pub text: String,
+}
+
+impl PoolView {
+    /// The view of a pool at `now`.
+    pub fn of(series: &PoolSeries, balance: &str, backends: Vec<BackendView>, now: Instant) -> Self {
+        Self {
+            name: series.name().to_owned(),
+            balance: balance.to_owned(),
+            availability: series.availability(now).map(AvailabilityView::from),
+            backends,
+        }
+    }
+}
+
+impl BackendView {
+    /// The view of a backend at `now`.
+    pub fn of(series: &BackendSeries, weight: u16, backup: bool, now: Instant) -> Self {
+        let backend = series.backend();
+        Self {
+            name: backend.identity().name.to_string(),
+            address: backend.identity().address.to_string(),
+            resolved: backend.address().map(|address| address.to_string()),
+            weight,
+            backup,
+            state: backend.condition().state().name().to_owned(),
+            reason: backend.condition().reason().to_string(),
+            in_flight: backend.in_flight(),
+            connections: backend.connections(),
+            idle_connections: backend.idle_connections(),
+            requests: series.requests(),
+            availability: series.availability(now).into(),
+            latency: LatencyView::of(&series.response_times()),
+        }
+    }
+}
+
+impl LatencyView {
+    /// The view of a distribution; `None` of an empty one.
+    pub fn of(read: &Distribution) -> Option<Self> {
+        let quantile = |p| read.quantile(p).as_ref().map(Duration::as_secs_f64);
+        Some(Self {
+            count: read.count(),
+            p50_seconds: quantile(0.5)?,
+            p90_seconds: quantile(0.9)?,
+            p99_seconds: quantile(0.99)?,
+            p999_seconds: quantile(0.999)?,
+            mean_seconds: read.sum_seconds() / read.count() as f64,
+        })
+    }
+}
+
+impl From<Availability> for AvailabilityView {
+    fn from(read: Availability) -> Self {
+        Self {
+            up: read.up,
+            cause: read.cause.to_string(),
+            for_seconds: read.for_time.as_secs_f64(),
+            uptime_seconds: read.uptime.as_secs_f64(),
+            downtime_seconds: read.downtime.as_secs_f64(),
+            failures: read.failures,
+            availability_ratio: read.availability,
+            mtbf_seconds: read.mtbf.as_ref().map(Duration::as_secs_f64),
+            mttr_seconds: read.mttr.as_ref().map(Duration::as_secs_f64),
+        }
+    }
+}
