@@ -1,0 +1,190 @@
+use std::future::{Future, ready};
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use super::*;
+use crate::admin::{Findings, House, Reload, serve};
+use crate::observe::Metrics;
+
+/// Answers one connection with `answer`; gives its address, and what was asked.
+fn endpoint(answer: String) -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let (mut asked, mut buffer) = (Vec::new(), [0; 4096]);
+        while !asked.windows(4).any(|window| window == b"\r\n\r\n") {
+            let read = stream.read(&mut buffer).unwrap();
+            asked.extend_from_slice(&buffer[..read]);
+        }
+        stream.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8(asked).unwrap()
+    });
+    (address, served)
+}
+
+fn http(status: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+fn remote(admin: String) -> RemoteArgs {
+    RemoteArgs { admin, token_file: None, format: Format::Text }
+}
+
+fn view() -> PoolView {
+    let availability = AvailabilityView {
+        up: false,
+        cause: "status 503".to_owned(),
+        for_seconds: 65.0,
+        uptime_seconds: 9.0,
+        downtime_seconds: 1.0,
+        failures: 1,
+        availability_ratio: 0.99999,
+        mtbf_seconds: None,
+        mttr_seconds: None,
+    };
+    let backend = BackendView {
+        name: "app1".to_owned(),
+        address: "app.internal:80".to_owned(),
+        resolved: Some("10.0.0.1:80".to_owned()),
+        weight: 1,
+        backup: true,
+        state: "down".to_owned(),
+        reason: "status \u{1b}[31m503".to_owned(),
+        in_flight: 0,
+        connections: 2,
+        idle_connections: 1,
+        requests: 12,
+        availability: availability.clone(),
+        latency: None,
+    };
+    PoolView {
+        name: "crm".to_owned(),
+        balance: "random".to_owned(),
+        availability: Some(availability),
+        backends: vec![backend],
+    }
+}
+
+#[test]
+fn the_table_says_state_and_why() {
+    let text = table(&[view()]);
+    let lines = text.lines().collect::<Vec<_>>();
+    assert_eq!(lines[0], "pool crm (random): DOWN for 1m5s, status 503, available 99.99 %");
+    assert!(lines[1].contains("BACKEND") && lines[1].ends_with("WHY"));
+    for part in ["app1 (backup)", "app.internal:80 (10.0.0.1:80)", " down ", "2 (1 idle)", "\u{fffd}[31m503"]
+    {
+        assert!(lines[2].contains(part), "{part} in {}", lines[2]);
+    }
+    assert_eq!(lines[1].find("STATE"), lines[2].find("down"), "columns stand below each other:\n{text}");
+}
+
+#[test]
+fn spans_show_their_two_largest_units() {
+    for (seconds, text) in
+        [(0.4, "0s"), (7.0, "7s"), (65.0, "1m5s"), (7200.0, "2h0m"), (273_600.0, "3d4h"), (-1.0, "0s")]
+    {
+        assert_eq!(span(seconds), text);
+    }
+}
+
+#[test]
+fn the_call_shows_what_the_guard_asks_for() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b" s3cret\n").unwrap();
+    let (address, served) = endpoint(http("200 OK", r#"{"result":"ok","warnings":[],"text":""}"#));
+    let mut args = ReloadArgs { remote: remote(address.clone()) };
+    args.remote.token_file = Some(file.path().to_owned());
+    assert_eq!(reload(&args), ExitCode::SUCCESS);
+    let asked = served.join().unwrap().to_ascii_lowercase();
+    assert!(asked.starts_with("post /-/reload http/1.1\r\n"), "{asked}");
+    for field in
+        [format!("host: {address}"), "x-equipoise: cli".into(), "authorization: bearer s3cret".into()]
+    {
+        assert!(asked.contains(&format!("\r\n{field}\r\n")), "{field} in {asked}");
+    }
+}
+
+#[test]
+fn what_is_refused_or_unreachable_or_not_ours_fails() {
+    for answer in [
+        http("422 Unprocessable Entity", r#"{"result":"rejected","diagnostics":[],"text":"why"}"#),
+        http("403 Forbidden", r#"{"error":"no"}"#),
+        http("200 OK", "hi"),
+        "HTTP/1.1 200 OK\r\ncontent-length: 200\r\n\r\ncut".to_owned(),
+        "SSH-2.0-x\r\n".to_owned(),
+    ] {
+        let (address, served) = endpoint(answer.clone());
+        assert_eq!(reload(&ReloadArgs { remote: remote(address) }), ExitCode::FAILURE, "{answer}");
+        served.join().unwrap();
+    }
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let failure = run(&remote(gone), &Method::GET, "/", STATUS_TIMEOUT).err().unwrap();
+    assert!(failure.to_string().contains("cannot reach the admin endpoint 127.0.0.1:"), "{failure}");
+}
+
+#[test]
+fn an_unknown_pool_and_an_unreadable_token_are_named() {
+    let body = serde_json::to_string(&Pools { pools: vec![view()] }).unwrap();
+    for (pool, code) in [("crm", ExitCode::SUCCESS), ("cmr", ExitCode::FAILURE)] {
+        let (address, served) = endpoint(http("200 OK", &body));
+        let args = StatusArgs { remote: remote(address), pool: Some(pool.to_owned()) };
+        assert_eq!(status(&args), code);
+        served.join().unwrap();
+    }
+    let failure = read_token(Path::new("/nonexistent/token")).unwrap_err();
+    assert!(failure.to_string().contains("/nonexistent/token"));
+}
+
+/// A daemon of one pool that refuses to reload.
+struct Stubborn(Arc<Metrics>);
+
+impl House for Stubborn {
+    fn metrics(&self) -> &Arc<Metrics> {
+        &self.0
+    }
+
+    fn pools(&self) -> Vec<PoolView> {
+        vec![view()]
+    }
+
+    fn token(&self) -> Option<String> {
+        Some("s3cret".to_owned())
+    }
+
+    fn reload(&self) -> Pin<Box<dyn Future<Output = Reload>>> {
+        let diagnostics = Findings { items: Vec::new(), text: "error: no such key\n".to_owned() };
+        Box::pin(ready(Reload::Rejected { diagnostics }))
+    }
+}
+
+#[test]
+fn both_ends_understand_each_other() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let daemon = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            let stop = async { drop(stopped.await) };
+            serve(listener, Rc::new(Stubborn(Metrics::new(1))), stop).await.unwrap();
+        });
+    });
+    let mut token = tempfile::NamedTempFile::new().unwrap();
+    token.write_all(b"s3cret").unwrap();
+    let mut args = remote(address);
+    assert_eq!(status(&StatusArgs { remote: args.clone(), pool: None }), ExitCode::SUCCESS, "reads are open");
+    let ask = |args: &RemoteArgs| run(args, &Method::POST, "/-/reload", RELOAD_TIMEOUT).unwrap();
+    assert_eq!(ask(&args).status, StatusCode::UNAUTHORIZED);
+    args.token_file = Some(token.path().to_owned());
+    assert_eq!(ask(&args).status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(reload(&ReloadArgs { remote: args }), ExitCode::FAILURE);
+    stop.send(()).unwrap();
+    daemon.join().unwrap();
+}
