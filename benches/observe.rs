@@ -1,0 +1,67 @@
+//! What the request path pays for being counted, and what a scrape costs.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use equipoise::backend::{Backend, Identity};
+use equipoise::observe::{Distribution, Histogram, MethodLabel, Metrics, Outcome};
+
+fn record(c: &mut Criterion) {
+    let mut group = c.benchmark_group("observe");
+    let histogram = Histogram::default();
+    let mut ns = 1u64;
+    group.bench_function("histogram record", |b| {
+        b.iter(|| {
+            ns = ns.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            histogram.record(Duration::from_nanos(black_box(ns >> 34)));
+        });
+    });
+
+    let metrics = Metrics::new(2);
+    let route = metrics.route("web", "api");
+    group.bench_function("request", |b| {
+        b.iter(|| route.request(black_box(1), MethodLabel::Get, 200, Duration::from_millis(3)));
+    });
+    let backend = metrics.backend(&backend(0), Instant::now());
+    group.bench_function("outcome and response time", |b| {
+        b.iter(|| {
+            backend.outcome(black_box(1), Outcome::Code(200));
+            backend.response_time(black_box(1), Duration::from_millis(3));
+        });
+    });
+
+    let mut read = Distribution::default();
+    read.add(&histogram);
+    group.bench_function("quantile", |b| b.iter(|| read.quantile(black_box(0.999))));
+}
+
+fn scrape(c: &mut Criterion) {
+    let metrics = Metrics::new(2);
+    let routes = (0..1_000).map(|n| metrics.route("web", &format!("route-{n}"))).collect::<Vec<_>>();
+    let backends = (0..64).map(|n| metrics.backend(&backend(n), Instant::now())).collect::<Vec<_>>();
+    for worker in 0..2 {
+        for route in &routes {
+            route.request(worker, MethodLabel::Get, 200, Duration::from_millis(3));
+        }
+        for backend in &backends {
+            backend.outcome(worker, Outcome::Code(200));
+            backend.response_time(worker, Duration::from_millis(3));
+        }
+    }
+    c.bench_function("observe/scrape of 1,000 routes and 64 backends", |b| {
+        b.iter(|| metrics.render(Instant::now()).map(|text| text.len()));
+    });
+}
+
+fn backend(n: usize) -> Arc<Backend> {
+    let name = format!("app{n}");
+    Backend::new(
+        Identity { pool: "crm".into(), name: name.as_str().into(), address: name.as_str().into() },
+        true,
+    )
+}
+
+criterion_group!(benches, record, scrape);
+criterion_main!(benches);
