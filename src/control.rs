@@ -1,1 +1,307 @@
-//! (under construction)
+//! Reload, stop, and what the control thread hears of backends.
+//!
+//! A reload is read → parse → check → compile against the running snapshot → bind new sockets → swap →
+//! reconcile probes → drain what was removed. Whatever fails before the swap leaves everything as it was.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Mutex, mpsc};
+
+use crate::backend::Backend;
+use crate::config::{self, Config, Reading};
+use crate::discovery::Names;
+use crate::health::{Event, Monitor, Target, What};
+use crate::listen::{self, Command};
+use crate::observe::{CheckResult, Metrics};
+use crate::snapshot::{self, Snapshot};
+
+mod logging;
+mod signals;
+mod sockets;
+
+pub use logging::Logging;
+pub use signals::{Received, Signals};
+
+use sockets::Sockets;
+
+/// Where the configuration is read from at a start and at each reload.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A file.
+    File(PathBuf),
+    /// A text that is part of the program, under this name.
+    Text(&'static str, String),
+}
+
+impl Source {
+    /// Reads and checks it.
+    pub fn read(&self) -> Reading {
+        let vocabulary = snapshot::vocabulary();
+        match self {
+            Self::File(path) => config::load(path, &vocabulary),
+            Self::Text(name, text) => config::read(name, text, &vocabulary),
+        }
+    }
+}
+
+/// Governs the running process. Lives on the control thread.
+pub struct Control {
+    source: Source,
+    shared: Arc<ArcSwap<Snapshot>>,
+    metrics: Arc<Metrics>,
+    workers: Vec<mpsc::Sender<Command>>,
+    logging: Logging,
+    fixed: Fixed,
+    files: u64,
+    parts: RefCell<Parts>,
+    /// One reload at a time.
+    reloading: Mutex<()>,
+}
+
+/// What a reload cannot change.
+#[derive(Debug, Clone, Copy)]
+struct Fixed {
+    workers: usize,
+    admin: SocketAddr,
+}
+
+struct Parts {
+    monitor: Monitor,
+    names: Names,
+    sockets: Sockets,
+}
+
+/// Why the daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener's address cannot be bound.
+    #[error("listener {listener}: cannot bind {address}: {error}")]
+    Bind {
+        /// The listener's name.
+        listener: String,
+        /// The address.
+        address: SocketAddr,
+        /// The kernel's word.
+        error: std::io::Error,
+    },
+}
+
+impl Control {
+    /// Compiles the first snapshot, resolves names and binds every listener. Workers get their sockets by
+    /// [`Self::open`], once they run.
+    ///
+    /// # Errors
+    /// A listener cannot be bound.
+    pub async fn start(
+        source: Source,
+        config: &Config,
+        metrics: Arc<Metrics>,
+        workers: Vec<mpsc::Sender<Command>>,
+        logging: Logging,
+        files: u64,
+    ) -> Result<Self, StartError> {
+        let first = snapshot::compile(config, None, &metrics, files, Instant::now());
+        let shared = Arc::new(ArcSwap::from_pointee(first));
+        let (heard, changed) = (Arc::clone(&shared), Arc::clone(&shared));
+        let monitor = Monitor::new(Arc::new(move |event| hear(&heard.load(), &event)));
+        let names = Names::new(Arc::new(move |backend| renew(&changed.load(), backend)));
+        let mut sockets = Sockets::default();
+        sockets.plan(config, workers.len())?.keep(&mut sockets);
+        metrics.configured(&config.sha256, SystemTime::now());
+        let control = Self {
+            source,
+            shared,
+            metrics,
+            workers,
+            logging,
+            fixed: Fixed { workers: config.server.workers, admin: config.admin.bind },
+            files,
+            parts: RefCell::new(Parts { monitor, names, sockets }),
+            reloading: Mutex::new(()),
+        };
+        let snapshot = control.snapshot();
+        control.resolve(&snapshot).await;
+        control.watch_backends(&snapshot);
+        Ok(control)
+    }
+
+    /// The snapshot in force.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.load_full()
+    }
+
+    /// What workers follow.
+    pub fn shared(&self) -> Arc<ArcSwap<Snapshot>> {
+        Arc::clone(&self.shared)
+    }
+
+    /// The listeners with their real addresses, in the order of the file.
+    pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+        self.parts.borrow().sockets.addresses()
+    }
+
+    /// Hands the first sockets to the workers.
+    pub async fn open(&self) {
+        let commands = self.parts.borrow_mut().sockets.take_commands();
+        self.send(commands).await;
+    }
+
+    /// Reads the configuration again and puts it into force, or changes nothing.
+    pub async fn reload(&self) -> Reading {
+        let _alone = self.reloading.lock().await;
+        let mut reading = self.source.read();
+        let Some(config) = reading.config.take() else {
+            tracing::error!(target: "equipoise::control", "reload rejected: {}", reading.report.to_text(false));
+            self.metrics.reload_rejected();
+            return reading;
+        };
+        match self.apply(&config).await {
+            Ok(()) => {
+                self.metrics.reloaded(&config.sha256, SystemTime::now());
+                if !reading.report.diagnostics().is_empty() {
+                    tracing::warn!(target: "equipoise::control", "{}", reading.report.to_text(false));
+                }
+                tracing::info!(target: "equipoise::control", sha256 = %config.sha256, "reloaded");
+                reading.config = Some(config);
+            }
+            Err(error) => {
+                tracing::error!(target: "equipoise::control", "reload rejected: {error}");
+                self.metrics.reload_rejected();
+                reading.report.add_error(&error.to_string());
+            }
+        }
+        reading
+    }
+
+    async fn apply(&self, config: &Config) -> Result<(), StartError> {
+        let plan = self.parts.borrow().sockets.plan(config, self.workers.len())?;
+        self.warn_of_what_stays(config);
+        let old = self.snapshot();
+        let new = Arc::new(snapshot::compile(config, Some(&old), &self.metrics, self.files, Instant::now()));
+        self.resolve(&new).await;
+        self.logging.set(&config.log);
+        let removed = removed_backends(&old, &new);
+        removed.iter().for_each(|backend| backend.retire());
+        let removed_sockets = {
+            let mut parts = self.parts.borrow_mut();
+            let removed = plan.removed();
+            plan.keep(&mut parts.sockets);
+            removed
+        };
+        self.shared.store(Arc::clone(&new));
+        self.watch_backends(&new);
+        let commands = self.parts.borrow_mut().sockets.take_commands();
+        self.send(commands).await;
+        self.end_later(new.drain_timeout, removed_sockets, removed);
+        Ok(())
+    }
+
+    fn warn_of_what_stays(&self, config: &Config) {
+        if config.server.workers != self.fixed.workers {
+            tracing::warn!(target: "equipoise::control", now = self.fixed.workers, asked = config.server.workers,
+                "[server] workers changes only with a restart; the rest is applied");
+        }
+        if config.admin.bind != self.fixed.admin {
+            tracing::warn!(target: "equipoise::control", now = %self.fixed.admin, asked = %config.admin.bind,
+                "[admin] bind changes only with a restart; the rest is applied");
+        }
+    }
+
+    async fn resolve(&self, snapshot: &Snapshot) {
+        let backends: Vec<_> = snapshot.backends().cloned().collect();
+        let resolved = self.parts.borrow().names.resolve_now(&backends);
+        resolved.await;
+    }
+
+    /// Follows the backends of a snapshot that is in force from now on.
+    fn watch_backends(&self, snapshot: &Snapshot) {
+        let targets = snapshot.pools.iter().flat_map(|pool| {
+            pool.check.iter().flat_map(|check| {
+                pool.members
+                    .iter()
+                    .map(|member| Target { backend: Arc::clone(&member.backend), check: Arc::clone(check) })
+            })
+        });
+        let mut parts = self.parts.borrow_mut();
+        parts.monitor.reconcile(targets.collect());
+        parts.names.reconcile(snapshot.backends().cloned().collect());
+        let now = Instant::now();
+        for pool in &snapshot.pools {
+            pool.members.iter().for_each(|member| member.series.note_condition(now));
+            pool.refresh(now);
+        }
+    }
+
+    async fn send(&self, commands: Vec<Vec<Command>>) {
+        for (worker, commands) in self.workers.iter().zip(commands) {
+            for command in commands {
+                // A worker that is gone is ending with the process.
+                let _ = worker.send(command).await;
+            }
+        }
+    }
+
+    /// Ends, after the drain's time, what still uses what was removed.
+    fn end_later(&self, after: std::time::Duration, sockets: Vec<u64>, backends: Vec<Arc<Backend>>) {
+        if sockets.is_empty() && backends.is_empty() {
+            return;
+        }
+        let workers = self.workers.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(after).await;
+            for worker in workers {
+                for id in &sockets {
+                    let _ = worker.send(Command::End(*id)).await;
+                }
+                for backend in backends.iter().filter(|backend| backend.in_flight() > 0) {
+                    let _ = worker.send(Command::EndBackend(backend.id())).await;
+                }
+            }
+        });
+    }
+}
+
+fn removed_backends(old: &Snapshot, new: &Snapshot) -> Vec<Arc<Backend>> {
+    let kept: std::collections::HashSet<u64> = new.backends().map(|backend| backend.id()).collect();
+    old.backends().filter(|backend| !kept.contains(&backend.id())).cloned().collect()
+}
+
+/// Counts what a probe found; after a change compiles the pool's usable backends anew.
+fn hear(snapshot: &Snapshot, event: &Event) {
+    match &event.what {
+        What::Probed { result, .. } => {
+            let counted = match *result {
+                "passed" => CheckResult::Success,
+                "timeout" | "connect_timeout" => CheckResult::Timeout,
+                _ => CheckResult::Failure,
+            };
+            if let Some((_, member)) = member_of(snapshot, &event.backend) {
+                member.series.health_check(counted);
+            }
+        }
+        What::Changed { .. } => renew(snapshot, &event.backend),
+    }
+}
+
+fn renew(snapshot: &Snapshot, backend: &Arc<Backend>) {
+    let now = Instant::now();
+    if let Some((pool, member)) = member_of(snapshot, backend) {
+        member.series.note_condition(now);
+        pool.refresh(now);
+    }
+}
+
+fn member_of<'a>(
+    snapshot: &'a Snapshot,
+    backend: &Backend,
+) -> Option<(&'a Arc<snapshot::Pool>, &'a snapshot::Member)> {
+    let pool = snapshot.pool(&backend.identity().pool)?;
+    let member = pool.members.iter().find(|member| member.backend.id() == backend.id())?;
+    Some((pool, member))
+}

@@ -1,1 +1,24 @@
-//! (under construction)
+//! One request through its phases.
+//!
+//! admit → route → edit for the backend → pick (a lease is taken) → connect → send → the response head,
+//! judged: may it be tried elsewhere? → edit for the client → relay → release. One task drives both
+//! connections; nothing here crosses threads.
+
+mod attempt;
+mod client;
+mod deliver;
+mod exchange;
+mod fault;
+mod key;
+mod pace;
+mod pipe;
+mod respond;
+mod tunnel;
+mod upload;
+mod worker;
+
+pub use client::{Client, Seat};
+pub use exchange::{After, Scratch, serve};
+pub use fault::Fault;
+pub use respond::refuse;
+pub use worker::Worker;

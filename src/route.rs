@@ -1,1 +1,118 @@
-//! (under construction)
+//! Which rule takes this request: the first, in the order of the file, whose every condition holds.
+//!
+//! Pure: prebuilt rules against a host and a path in normal form. Rules that cannot apply to a listener
+//! are left out when its table is built.
+
+/// How a rule names a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// The host itself, in lower case.
+    Exact(Box<[u8]>),
+    /// One or more labels before this, never it alone; held with its leading dot.
+    Suffix(Box<[u8]>),
+}
+
+/// One rule: every list that is not empty must hold an element that matches.
+#[derive(Debug, Clone, Default)]
+pub struct Rule<T> {
+    /// Any of these hosts.
+    pub hosts: Vec<Host>,
+    /// Exactly one of these paths.
+    pub paths: Vec<Box<[u8]>>,
+    /// Below one of these, on whole segments: `/api` takes `/api` and `/api/x`; `/api/` takes `/api/` and
+    /// what is below.
+    pub prefixes: Vec<Box<[u8]>>,
+    /// What the rule leads to.
+    pub target: T,
+}
+
+/// The rules of one listener.
+#[derive(Debug, Clone)]
+pub struct Table<T>(Vec<Rule<T>>);
+
+impl<T> Table<T> {
+    /// A table of rules, in order of precedence.
+    pub fn new(rules: Vec<Rule<T>>) -> Self {
+        Self(rules)
+    }
+
+    /// The target of the first rule that takes a request. `host` is in lower case without port or
+    /// trailing dot, `path` in normal form.
+    pub fn find(&self, host: &[u8], path: &[u8]) -> Option<&T> {
+        self.0.iter().find(|rule| rule.takes(host, path)).map(|rule| &rule.target)
+    }
+
+    /// Whether there is no rule: neither host nor path need be looked at then.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Every target, in order.
+    pub fn targets(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().map(|rule| &rule.target)
+    }
+}
+
+impl<T> Rule<T> {
+    fn takes(&self, host: &[u8], path: &[u8]) -> bool {
+        (self.hosts.is_empty() || self.hosts.iter().any(|h| h.takes(host)))
+            && (self.paths.is_empty() || self.paths.iter().any(|p| path == &**p))
+            && (self.prefixes.is_empty() || self.prefixes.iter().any(|p| is_below(path, p)))
+    }
+}
+
+impl Host {
+    fn takes(&self, host: &[u8]) -> bool {
+        match self {
+            Self::Exact(name) => host == &**name,
+            Self::Suffix(suffix) => host.len() > suffix.len() && host.ends_with(suffix),
+        }
+    }
+}
+
+fn is_below(path: &[u8], prefix: &[u8]) -> bool {
+    path.starts_with(prefix)
+        && (prefix.ends_with(b"/") || matches!(path.get(prefix.len()), None | Some(b'/')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table<&'static str> {
+        let rule = |hosts: &[Host], paths: &[&str], prefixes: &[&str], target| Rule {
+            hosts: hosts.into(),
+            paths: paths.iter().map(|p| p.as_bytes().into()).collect(),
+            prefixes: prefixes.iter().map(|p| p.as_bytes().into()).collect(),
+            target,
+        };
+        let exact = |h: &str| Host::Exact(h.as_bytes().into());
+        Table::new(vec![
+            rule(&[exact("a.example")], &[], &["/api"], "api of a"),
+            rule(&[Host::Suffix((*b".example").into())], &[], &["/deep/"], "deep"),
+            rule(&[], &["/health"], &[], "health"),
+            rule(&[exact("a.example"), exact("b.example")], &[], &[], "a or b"),
+        ])
+    }
+
+    #[test]
+    fn the_first_rule_whose_conditions_all_hold_takes_the_request() {
+        let cases: [(&str, &str, Option<&str>); 12] = [
+            ("a.example", "/api", Some("api of a")),
+            ("a.example", "/api/x", Some("api of a")),
+            ("a.example", "/apix", Some("a or b")),
+            ("a.example", "/API", Some("a or b")),
+            ("x.y.example", "/deep/", Some("deep")),
+            ("x.example", "/deep/er", Some("deep")),
+            ("x.example", "/deep", None),
+            ("example", "/deep/", None),
+            ("", "/health", Some("health")),
+            ("c.other", "/health/", None),
+            ("b.example", "/", Some("a or b")),
+            ("b.example", "*", Some("a or b")),
+        ];
+        for (host, path, expected) in cases {
+            assert_eq!(table().find(host.as_bytes(), path.as_bytes()).copied(), expected, "{host}{path}");
+        }
+    }
+}

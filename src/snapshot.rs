@@ -1,1 +1,56 @@
-//! (under construction)
+//! The running configuration: compiled once, never changed, swapped whole.
+//!
+//! The only bridge from `config` to the runtime rooms. A request uses the snapshot it began with. What
+//! lives on across a reload (backends with their counters and health, turns, retry budgets, open
+//! connection counts) is carried over by identity.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::Backend;
+use crate::observe::Metrics;
+
+mod compile;
+mod listener;
+mod pool;
+
+pub use compile::{compile, vocabulary};
+pub use listener::{Capacity, Counted, Listener, PerAddress, Place, Route};
+pub use pool::{HostPolicy, Key, Member, Pool, Roster};
+
+/// One compiled configuration.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// In the order of the file.
+    pub listeners: Vec<Arc<Listener>>,
+    /// In the order of the file.
+    pub pools: Vec<Arc<Pool>>,
+    /// How long open requests may go on after a stop, or after a reload removed what they use.
+    pub drain_timeout: Duration,
+    /// After TERM: not ready but still accepting for so long.
+    pub shutdown_delay: Duration,
+    /// Of the file.
+    pub sha256: String,
+    /// The bearer token of the admin endpoint.
+    pub admin_token: Option<String>,
+    /// Where series are made.
+    pub metrics: Arc<Metrics>,
+    shared_capacity: Arc<Capacity>,
+}
+
+impl Snapshot {
+    /// The listener of a name.
+    pub fn listener(&self, name: &str) -> Option<&Arc<Listener>> {
+        self.listeners.iter().find(|l| *l.name == *name)
+    }
+
+    /// The pool of a name.
+    pub fn pool(&self, name: &str) -> Option<&Arc<Pool>> {
+        self.pools.iter().find(|p| *p.name == *name)
+    }
+
+    /// Every backend of every pool.
+    pub fn backends(&self) -> impl Iterator<Item = &Arc<Backend>> {
+        self.pools.iter().flat_map(|pool| pool.members.iter().map(|member| &member.backend))
+    }
+}

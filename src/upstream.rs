@@ -1,1 +1,189 @@
-//! (under construction)
+//! Carry one request to one backend: dial, keep idle connections, find out whether they still live.
+//!
+//! Connections belong to the worker that opened them; nothing crosses threads. An idle one goes back only
+//! by an explicit [`Upstream::release`] after a clean end: a dropped exchange drops its connection.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+
+use crate::backend::Backend;
+use crate::timer::Wheel;
+use crate::wire::{Blocks, Buffer, Outgoing};
+
+mod dial;
+mod fleet;
+
+pub use dial::{DialError, Dialing};
+pub use fleet::{Fleet, Mailbox};
+
+/// Idle connections to one backend that one worker keeps; one more closes the oldest.
+const MAX_IDLE_PER_BACKEND: usize = 1024;
+
+/// How long a connection may have been idle to carry a request that must not be sent twice. Servers
+/// close idle connections after 2 s (gunicorn) or 5 s (Node); a request written into that moment is lost,
+/// and one that is not idempotent cannot be repeated.
+const FRESH_ENOUGH: Duration = Duration::from_secs(1);
+
+/// An open connection to a backend.
+#[derive(Debug)]
+pub struct Connection {
+    /// The socket.
+    pub stream: TcpStream,
+    /// What was read from it.
+    pub buffer: Buffer,
+    /// What is to be written to it.
+    pub out: Outgoing,
+    /// Whether it has carried an exchange before.
+    pub reused: bool,
+    gauge: OpenGauge,
+    address: std::net::SocketAddr,
+}
+
+impl Connection {
+    fn new(stream: TcpStream, address: std::net::SocketAddr, gauge: OpenGauge) -> Self {
+        Self { stream, buffer: Buffer::default(), out: Outgoing::default(), reused: false, gauge, address }
+    }
+
+    /// Whose connection it is.
+    pub fn backend(&self) -> &Arc<Backend> {
+        &self.gauge.0
+    }
+}
+
+/// Counts an open connection for as long as it lives.
+#[derive(Debug)]
+struct OpenGauge(Arc<Backend>);
+
+impl Drop for OpenGauge {
+    fn drop(&mut self) {
+        self.0.connections_gauge().fetch_sub(1, std::sync::atomic::Ordering::AcqRel);
+    }
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: Connection,
+    since: Instant,
+    expires: Instant,
+}
+
+/// The backend connections of one worker.
+#[derive(Debug)]
+pub struct Upstream {
+    idle: RefCell<HashMap<u64, Vec<Idle>, foldhash::fast::FixedState>>,
+    blocks: Blocks,
+    wheel: Wheel,
+    fleet: Fleet,
+}
+
+impl Upstream {
+    /// No connections yet. `fleet` reaches the other workers.
+    pub fn new(wheel: Wheel, blocks: Blocks, fleet: Fleet) -> Self {
+        Self { idle: RefCell::default(), blocks, wheel, fleet }
+    }
+
+    /// An idle connection that still lives, the last used one first. With `must_be_recent` only one that
+    /// was used within the last second.
+    pub fn idle(&self, backend: &Backend, must_be_recent: bool, now: Instant) -> Option<Connection> {
+        let mut pools = self.idle.borrow_mut();
+        let pool = pools.get_mut(&backend.id())?;
+        while let Some(mut idle) = pool.pop() {
+            if must_be_recent && now.duration_since(idle.since) >= FRESH_ENOUGH {
+                pool.push(idle); // those below it have been idle for longer still
+                return None;
+            }
+            backend.idle_gauge().fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+            if now < idle.expires && is_quiet(&mut idle.connection.stream) {
+                idle.connection.reused = true;
+                return Some(idle.connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose exchange ended cleanly, with nothing unread, for at most `keep_for`.
+    pub fn release(&self, mut connection: Connection, keep_for: Duration, now: Instant) {
+        let backend = Arc::clone(connection.backend());
+        let moved = backend.address() != Some(connection.address);
+        if backend.is_retired() || moved || keep_for.is_zero() || !connection.buffer.is_empty() {
+            return;
+        }
+        let id = backend.id();
+        connection.buffer.release(&self.blocks);
+        connection.out.release(&self.blocks);
+        backend.idle_gauge().fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let mut pools = self.idle.borrow_mut();
+        let pool = pools.entry(id).or_default();
+        if pool.len() >= MAX_IDLE_PER_BACKEND {
+            close(pool.remove(0));
+        }
+        pool.push(Idle { connection, since: now, expires: now + keep_for });
+    }
+
+    /// Opens a connection, by `deadline`. With a `limit` (0: none) on the backend's open connections an
+    /// idle one of another worker is closed first.
+    ///
+    /// # Errors
+    /// Why there is none; nothing of the request was sent.
+    pub fn dial<'a>(
+        &'a self,
+        backend: &Arc<Backend>,
+        limit: u32,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Dialing<'a> {
+        Dialing::new(self, backend, limit, timeout, deadline)
+    }
+
+    /// Closes what has expired, broken or lost its backend. To be called about once a second.
+    pub fn sweep(&self, now: Instant) {
+        self.idle.borrow_mut().retain(|_, pool| {
+            let mut kept = Vec::with_capacity(pool.len());
+            for mut idle in pool.drain(..) {
+                let backend = Arc::clone(idle.connection.backend());
+                let moved = backend.address() != Some(idle.connection.address);
+                if backend.is_retired()
+                    || moved
+                    || now >= idle.expires
+                    || !is_quiet(&mut idle.connection.stream)
+                {
+                    close(idle);
+                } else {
+                    kept.push(idle);
+                }
+            }
+            *pool = kept;
+            !pool.is_empty()
+        });
+    }
+
+    /// Closes the oldest idle connection to a backend: another worker needs its place.
+    pub fn close_one_idle(&self, backend_id: u64) {
+        if let Some(pool) = self.idle.borrow_mut().get_mut(&backend_id)
+            && !pool.is_empty()
+        {
+            close(pool.remove(0));
+        }
+    }
+}
+
+fn close(idle: Idle) {
+    idle.connection.backend().idle_gauge().fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+}
+
+/// Whether an idle connection has nothing to say: neither its end nor bytes that nobody asked for. Costs
+/// no system call while no event came.
+fn is_quiet(stream: &mut TcpStream) -> bool {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    match stream.poll_read_ready(&mut cx) {
+        std::task::Poll::Pending => true,
+        // Readiness may be left over from a read that filled its buffer: ask the socket itself.
+        std::task::Poll::Ready(_) => {
+            matches!(stream.try_read(&mut [0; 1]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+        }
+    }
+}

@@ -15,6 +15,14 @@ impl DateCache {
         Self { text: String::new(), second: u64::MAX }
     }
 
+    /// The date text, for a new time or the last one.
+    pub fn text(&mut self, now: Option<SystemTime>) -> &str {
+        match now {
+            Some(now) => self.at(now),
+            None => &self.text,
+        }
+    }
+
     /// The date text for a time.
     pub fn at(&mut self, now: SystemTime) -> &str {
         let second = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();

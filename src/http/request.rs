@@ -118,6 +118,11 @@ impl RequestHead {
         slice(&self.fields, self.host)
     }
 
+    /// Sets the Host that the backend gets, in the place of the client's. [`Self::host`] stays the client's.
+    pub fn set_host(&mut self, host: &[u8]) {
+        self.fields.replace(Known::Host, "Host", &[host]);
+    }
+
     /// Strips what belongs to the client's connection (RFC 9110 7.6.1), keeping the upgrade that is
     /// asked for.
     pub fn strip_hop_by_hop(&mut self) {

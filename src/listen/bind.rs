@@ -1,0 +1,56 @@
+//! Binding: one socket per worker, all on one address.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
+
+/// Connections that may wait for a worker to accept them; the kernel's own bound (somaxconn) holds too.
+const BACKLOG: i32 = 4096;
+
+/// The sockets of one bind address.
+#[derive(Debug)]
+pub struct Socket {
+    /// The real address, the kernel's choice of port included.
+    pub address: SocketAddr,
+    /// One per worker.
+    pub per_worker: Vec<TcpListener>,
+}
+
+/// Binds an address for so many workers.
+///
+/// # Errors
+/// The address is taken, not ours, or not allowed.
+pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Socket> {
+    // A probe without SO_REUSEPORT: with it alone a second instance of ours, run by the same user, would
+    // silently take a share of the traffic.
+    if address.port() != 0 {
+        drop(open(address, false)?);
+    }
+    let first = open(address, true)?;
+    let address = first.local_addr()?;
+    let mut per_worker = vec![first];
+    while per_worker.len() < workers {
+        per_worker.push(open(address, true)?);
+    }
+    Ok(Socket { address, per_worker })
+}
+
+fn open(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    if shared {
+        socket.set_reuse_port(true)?;
+        // Accepted connections inherit it: one call less for each.
+        socket.set_tcp_nodelay(true)?;
+    }
+    socket.bind(&address.into())?;
+    if shared {
+        socket.listen(BACKLOG)?;
+        SockRef::from(&socket).set_nonblocking(true)?;
+    }
+    Ok(socket.into())
+}

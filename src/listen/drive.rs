@@ -1,0 +1,280 @@
+//! One client connection: head, exchange, head, exchange, …, end.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+
+use super::table::{Chair, Table};
+use crate::http::{Origin, Parsed, Refusal, RequestHead};
+use crate::proxy::{self, After, Client, Scratch, Seat, Worker};
+use crate::snapshot::{Counted, Listener, Place, Snapshot};
+use crate::wire::poll_shutdown;
+
+/// How long a connection is read on after its last answer. Closing with unread bytes resets the
+/// connection, and the reset may overtake the answer (RFC 9112 9.6).
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Bytes thrown away meanwhile.
+const MAX_LINGER: u64 = 1024 * 1024;
+
+/// What is known of a connection when it is accepted.
+pub(super) struct Visit {
+    pub(super) socket: u64,
+    pub(super) peer: SocketAddr,
+    pub(super) port: u16,
+    pub(super) trusted: bool,
+    pub(super) places: (Place, Option<Counted>),
+}
+
+/// Starts the task of a connection.
+pub(super) fn begin(
+    worker: &Rc<Worker>,
+    table: &Rc<Table>,
+    listener: Arc<Listener>,
+    stream: TcpStream,
+    visit: Visit,
+    now: Instant,
+) {
+    let seat = Rc::new(Seat::default());
+    let chair = table.sit(visit.socket, Rc::clone(&seat));
+    let index = chair.index();
+    let client = Client::new(
+        stream,
+        Origin::new(visit.peer, visit.port, false, visit.trusted),
+        worker.wheel.timer(),
+        seat,
+    );
+    let snapshot = worker.with_snapshot(Arc::clone);
+    listener.series.connection_opened(worker.index);
+    let drive =
+        Drive { worker: Rc::clone(worker), listener, snapshot, client, _chair: chair, _places: visit.places };
+    let task = tokio::task::spawn_local(drive.run(now));
+    table.served_by(index, task.abort_handle());
+}
+
+struct Drive {
+    worker: Rc<Worker>,
+    listener: Arc<Listener>,
+    /// The snapshot that `listener` is of.
+    snapshot: Arc<Snapshot>,
+    client: Client,
+    _chair: Chair,
+    _places: (Place, Option<Counted>),
+}
+
+/// Why no head came.
+enum NoHead {
+    /// Nothing to answer: the client left, or was silent for too long.
+    Silent,
+    /// The status to answer with.
+    Refused(Refusal),
+}
+
+impl Drive {
+    async fn run(mut self, accepted: Instant) {
+        poll_fn(|cx| {
+            self.client.timer.wake(cx.waker());
+            *self.client.seat.waker.borrow_mut() = Some(cx.waker().clone());
+            Poll::Ready(())
+        })
+        .await;
+        let (mut request, mut scratch) = (RequestHead::new(), Scratch::default());
+        // A connection that has just been opened is expected to speak at once.
+        let mut wait_from = accepted;
+        let mut first = true;
+        loop {
+            let began = match self.head(&mut request, wait_from, first).await {
+                Ok(began) => began,
+                Err(NoHead::Silent) => return,
+                Err(NoHead::Refused(refusal)) => {
+                    proxy::refuse(&self.worker, &self.listener, &mut self.client, refusal, Instant::now());
+                    return self.linger().await;
+                }
+            };
+            self.follow_reload();
+            first = false;
+            match proxy::serve(
+                &self.worker,
+                &self.listener,
+                &mut self.client,
+                &mut request,
+                &mut scratch,
+                began,
+            )
+            .await
+            {
+                After::Next => wait_from = Instant::now(),
+                After::Linger => return self.linger().await,
+                After::Abort => return reset(&self.client),
+            }
+        }
+    }
+
+    /// The listener as it is now configured. One that has gone is served on as it was: its drain ends it.
+    fn follow_reload(&mut self) {
+        let newer = self
+            .worker
+            .with_snapshot(|current| (!Arc::ptr_eq(current, &self.snapshot)).then(|| Arc::clone(current)));
+        if let Some(snapshot) = newer {
+            match snapshot.listener(&self.listener.name) {
+                Some(listener) => self.listener = Arc::clone(listener),
+                None => self.client.seat.leave.set(true),
+            }
+            self.snapshot = snapshot;
+        }
+    }
+
+    /// Reads the next head; gives when its first byte was there.
+    async fn head(
+        &mut self,
+        request: &mut RequestHead,
+        wait_from: Instant,
+        first: bool,
+    ) -> Result<Instant, NoHead> {
+        let mut began = None;
+        if !self.client.buffer.is_empty() || !self.client.out.is_empty() {
+            // Pipelined bytes, or an answer still to be written.
+            began = self.parse_at_once(request, wait_from)?;
+            if let Some(true) = began.map(|(_, complete)| complete) {
+                return Ok(wait_from);
+            }
+        }
+        let mut began = began.map(|(at, _)| at);
+        let patience = if first { self.listener.head_timeout } else { self.listener.keep_alive };
+        self.client.timer.arm(began.map_or(wait_from + patience, |at| at + self.listener.head_timeout));
+        self.client.seat.idle.set(began.is_none() && self.client.out.is_empty());
+        let read = poll_fn(|cx| self.poll_head(request, &mut began, cx)).await;
+        self.client.seat.idle.set(false);
+        read
+    }
+
+    /// Looks at bytes that came with the request before. `Some((when, complete))` where there are any.
+    fn parse_at_once(
+        &mut self,
+        request: &mut RequestHead,
+        now: Instant,
+    ) -> Result<Option<(Instant, bool)>, NoHead> {
+        if self.client.buffer.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some((now, self.parse(request)?)))
+    }
+
+    fn parse(&mut self, request: &mut RequestHead) -> Result<bool, NoHead> {
+        match request.parse(self.client.buffer.filled(), self.listener.head).map_err(NoHead::Refused)? {
+            Parsed::Complete(used) => {
+                self.client.buffer.consume(used);
+                Ok(true)
+            }
+            Parsed::Partial => Ok(false),
+        }
+    }
+
+    fn poll_head(
+        &mut self,
+        request: &mut RequestHead,
+        began: &mut Option<Instant>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Instant, NoHead>> {
+        if self.client.timer.has_fired() {
+            return Poll::Ready(Err(match began {
+                Some(_) => NoHead::Refused(Refusal { status: 408, reason: "head not complete in time" }),
+                None => NoHead::Silent,
+            }));
+        }
+        if !self.client.out.is_empty() && matches!(self.client.poll_flush(cx), Poll::Ready(Err(_))) {
+            return Poll::Ready(Err(NoHead::Silent));
+        }
+        if began.is_none()
+            && (self.client.seat.leave.get() || self.worker.is_draining())
+            && self.client.out.is_empty()
+        {
+            return Poll::Ready(Err(NoHead::Silent));
+        }
+        loop {
+            if self.client.half_closed {
+                return Poll::Ready(Err(NoHead::Silent));
+            }
+            if self.client.buffer.is_empty() && self.client.stream.poll_read_ready(cx).is_pending() {
+                // An idle connection holds no memory but its own.
+                self.client.buffer.release(&self.worker.blocks);
+                self.client.out.release(&self.worker.blocks);
+                return Poll::Pending;
+            }
+            match self.client.poll_fill(&self.worker.blocks, cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(n)) if n > 0 => {}
+                Poll::Ready(_) => return Poll::Ready(Err(NoHead::Silent)),
+            }
+            let at = *began.get_or_insert_with(|| {
+                let now = Instant::now();
+                self.client.seat.idle.set(false);
+                now
+            });
+            match self.parse(request) {
+                Ok(true) => return Poll::Ready(Ok(at)),
+                Ok(false) => self.client.timer.arm(at + self.listener.head_timeout),
+                Err(refused) => return Poll::Ready(Err(refused)),
+            }
+        }
+    }
+
+    /// Writes what is left, sends our FIN, and reads on until the client's, within bounds.
+    async fn linger(mut self) {
+        self.client.timer.arm(Instant::now() + self.listener.write_timeout);
+        let mut told = false;
+        let mut discarded = 0;
+        poll_fn(|cx| {
+            if self.client.timer.has_fired() {
+                return Poll::Ready(());
+            }
+            if !told {
+                match self.client.poll_flush(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Ready(Ok(())) => {}
+                }
+                told = true;
+                if self.client.half_closed {
+                    return Poll::Ready(());
+                }
+                let _ = poll_shutdown(&mut self.client.stream, cx);
+                self.client.timer.arm(Instant::now() + LINGER);
+            }
+            loop {
+                self.client.buffer.consume(self.client.buffer.len());
+                match self.client.poll_fill(&self.worker.blocks, cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(n)) if n > 0 && discarded < MAX_LINGER => discarded += n as u64,
+                    Poll::Ready(_) => return Poll::Ready(()),
+                }
+            }
+        })
+        .await;
+    }
+}
+
+impl Drop for Drive {
+    fn drop(&mut self) {
+        if self.client.seat.backend.get() != 0 {
+            // Ended from outside in the midst of an exchange.
+            reset(&self.client);
+        }
+        self.client.buffer.consume(self.client.buffer.len());
+        self.client.buffer.release(&self.worker.blocks);
+        self.client.out.clear();
+        self.client.out.release(&self.worker.blocks);
+        self.client.count(&self.listener, self.worker.index);
+        self.listener.series.connection_closed(self.worker.index);
+    }
+}
+
+/// Ends a response that is not whole so that the client cannot take it for one: by a reset.
+fn reset(client: &Client) {
+    let _ = socket2::SockRef::from(&client.stream).set_linger(Some(Duration::ZERO));
+}

@@ -1,0 +1,417 @@
+//! One try: pick a backend, reach it, send the request, read the head of the response.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use super::client::Watched;
+use super::exchange::Exchange;
+use super::fault::Fault;
+use super::key;
+use super::pace::Pace;
+use super::pipe::{PipeError, Waiting};
+use super::upload::Upload;
+use crate::backend::Lease;
+use crate::balance::Pick;
+use crate::http::{HeadLimits, Interim, Parsed, Refusal, Version};
+use crate::observe::{BackendSeries, Outcome, RetryReason};
+use crate::resilience::Failure;
+use crate::snapshot::{HostPolicy, Pool};
+use crate::upstream::{Connection, DialError};
+
+/// Bounds of a response head. Applications set large cookies; nothing real needs more than this.
+const RESPONSE_HEAD: HeadLimits = HeadLimits { max_size: 64 * 1024, max_fields: 256 };
+
+/// Interim responses before the final one; more are a fault of the backend.
+const MAX_INTERIM: u32 = 32;
+
+/// What earlier tries of a request leave behind.
+#[derive(Debug, Default)]
+pub(super) struct Tried {
+    /// Ids of the backends that were tried.
+    pub(super) backends: Vec<u64>,
+    /// One of them could not be connected to.
+    pub(super) connect_failed: bool,
+    /// Some byte of the request went to one of them.
+    pub(super) sent: bool,
+}
+
+/// A try at one backend.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) lease: Lease,
+    pub(super) series: Arc<BackendSeries>,
+    limit: u32,
+    connect_timed_out: bool,
+}
+
+impl Attempt {
+    /// The fault that a failed try is, where no other follows.
+    pub(super) fn fault(&self, failure: Failure) -> Fault {
+        if failure == Failure::Connect && self.connect_timed_out {
+            Fault::ConnectTimeout
+        } else {
+            Fault::Backend(failure)
+        }
+    }
+}
+
+/// The label of a retry.
+pub(super) fn retry_reason(failure: Failure) -> RetryReason {
+    match failure {
+        Failure::Connect => RetryReason::Connect,
+        Failure::Reset => RetryReason::Reset,
+        Failure::Invalid => RetryReason::Invalid,
+        Failure::Timeout => RetryReason::Timeout,
+        Failure::Status(_) => RetryReason::Status,
+    }
+}
+
+/// Why a conversation gave no response head.
+enum Trouble {
+    /// The backend's doing: another may be tried.
+    Backend(Failure),
+    /// The client's, or the route's timeout: it is over.
+    Over(Fault),
+}
+
+/// Where a conversation stands.
+struct Talk {
+    interim: u32,
+    pace: Pace,
+    /// What the deadline was last set for: who is waited for, and how much had moved.
+    armed: Option<(Option<Waiting>, u64)>,
+    sent_at: Instant,
+}
+
+impl Exchange<'_> {
+    /// Picks a backend and takes a lease on it: another than those tried, while one is left.
+    pub(super) fn pick(&mut self, pool: &Pool, tried: &mut Tried) -> Result<Attempt, Fault> {
+        let roster = pool.roster();
+        let candidates = &roster.candidates;
+        if candidates.is_empty() {
+            return Err(Fault::NoBackend);
+        }
+        let position = |id: &u64| candidates.iter().position(|c| c.backend.id() == *id);
+        let mut passed: Vec<usize> = tried.backends.iter().filter_map(position).collect();
+        let client = self.client_address.unwrap_or(self.client.origin.peer.ip());
+        let key = key::of(&pool.key, self.request, client);
+        let mut random = self.worker.random.borrow_mut();
+        loop {
+            let mut pick = Pick { key, tried: &passed, random: &mut random, now: self.started };
+            match roster.balancer.pick(&mut pick) {
+                Some(index) => {
+                    let candidate = &candidates[index];
+                    if let Some(lease) = Lease::take(&candidate.backend, candidate.limit) {
+                        let series = Arc::clone(&roster.series[index]);
+                        return Ok(Attempt {
+                            lease,
+                            series,
+                            limit: candidate.limit,
+                            connect_timed_out: false,
+                        });
+                    }
+                    passed.push(index); // another worker took the last place
+                }
+                None if !tried.backends.is_empty() => {
+                    tried.backends.clear();
+                    passed.clear();
+                }
+                None => return Err(Fault::PoolFull),
+            }
+        }
+    }
+
+    /// Makes one try. Ready with a connection whose response head has been read, or with the failure
+    /// that another try may mend.
+    pub(super) async fn attempt(
+        &mut self,
+        pool: &Pool,
+        attempt: &mut Attempt,
+        upload: &mut Upload,
+    ) -> Result<Result<Connection, Failure>, Fault> {
+        let mut reuse = true;
+        self.client.seat.backend.set(attempt.lease.backend().id());
+        self.set_host(pool, attempt);
+        loop {
+            let mut connection = match self.reach(pool, attempt, reuse).await? {
+                Ok(connection) => connection,
+                Err(failure) => return Ok(Err(failure)),
+            };
+            upload.begin(self.request, &mut connection, &self.worker.blocks);
+            let began = Instant::now();
+            match self.converse(pool, &mut connection, upload, began).await {
+                Ok(sent_at) => {
+                    self.heard(attempt, sent_at);
+                    return Ok(Ok(connection));
+                }
+                Err(Trouble::Backend(Failure::Reset)) if self.was_stale(&connection, upload) => {
+                    pool.series.retry(self.worker.index, RetryReason::Stale);
+                    reuse = false;
+                }
+                Err(trouble) => return self.failed(attempt, trouble, began),
+            }
+        }
+    }
+
+    fn set_host(&mut self, pool: &Pool, attempt: &Attempt) {
+        // An HTTP/1.0 client may send no Host; a backend must get one (RFC 9112 3.2).
+        if pool.pass_host == HostPolicy::Backend
+            || self.request.host().is_empty() && pool.pass_host == HostPolicy::Client
+        {
+            let address = Arc::clone(&attempt.lease.backend().identity().address);
+            self.request.set_host(address.as_bytes());
+        }
+    }
+
+    /// An idle connection that may be used, or a new one.
+    async fn reach(
+        &mut self,
+        pool: &Pool,
+        attempt: &mut Attempt,
+        reuse: bool,
+    ) -> Result<Result<Connection, Failure>, Fault> {
+        let backend = attempt.lease.backend();
+        let now = if self.retries == 0 && reuse { self.started } else { Instant::now() };
+        let must_be_recent = !self.request.method.is_idempotent();
+        if reuse && let Some(connection) = self.worker.upstream.idle(backend, must_be_recent, now) {
+            return Ok(Ok(connection));
+        }
+        let due = now + pool.connect_timeout;
+        let due = self.deadline.map_or(due, |deadline| deadline.min(due));
+        match self.worker.upstream.dial(backend, attempt.limit, pool.connect_timeout, due).connect().await {
+            Ok(connection) => {
+                pool.budget.on_connected(backend.id(), Instant::now());
+                Ok(Ok(connection))
+            }
+            Err(error) => {
+                let now = Instant::now();
+                tracing::debug!(target: "equipoise::proxy", pool = %pool.name, backend = %backend.identity().name, "{error}");
+                backend.want_probe();
+                backend.latency().record_failure(now.saturating_duration_since(self.started), now);
+                attempt.series.outcome(self.worker.index, Outcome::ConnectError);
+                attempt.connect_timed_out = matches!(error, DialError::TimedOut(_));
+                match self.timed_out(Fault::ConnectTimeout) {
+                    Fault::Deadline => Err(Fault::Deadline),
+                    _ => Ok(Err(Failure::Connect)),
+                }
+            }
+        }
+    }
+
+    /// Whether a reset means no more than that the backend had closed an idle connection, so that
+    /// nothing can have been processed twice by sending the request again on a fresh one.
+    fn was_stale(&self, connection: &Connection, upload: &Upload) -> bool {
+        connection.reused
+            && connection.buffer.is_empty()
+            && self.request.method.is_idempotent()
+            && upload.is_replayable()
+    }
+
+    fn heard(&self, attempt: &Attempt, sent_at: Instant) {
+        let now = Instant::now();
+        let took = now.saturating_duration_since(sent_at);
+        let status = self.scratch.response.status;
+        attempt.series.outcome(self.worker.index, Outcome::Code(status));
+        attempt.series.response_time(self.worker.index, took);
+        let latency = attempt.lease.backend().latency();
+        if status >= 500 && !matches!(status, 501 | 505) {
+            latency.record_failure(took, now); // failing fast must not look like being fast
+        } else {
+            latency.record(took, now);
+        }
+    }
+
+    fn failed(
+        &self,
+        attempt: &Attempt,
+        trouble: Trouble,
+        began: Instant,
+    ) -> Result<Result<Connection, Failure>, Fault> {
+        let (outcome, result) = match trouble {
+            Trouble::Backend(failure) => {
+                let outcome = match failure {
+                    Failure::Invalid => Outcome::Invalid,
+                    Failure::Timeout => Outcome::Timeout,
+                    _ => Outcome::Reset,
+                };
+                (outcome, Ok(Err(failure)))
+            }
+            Trouble::Over(Fault::Deadline) => (Outcome::Timeout, Err(Fault::Deadline)),
+            Trouble::Over(fault) => (Outcome::Canceled, Err(fault)),
+        };
+        attempt.series.outcome(self.worker.index, outcome);
+        if outcome != Outcome::Canceled {
+            let now = Instant::now();
+            attempt.lease.backend().latency().record_failure(now.saturating_duration_since(began), now);
+        }
+        result
+    }
+
+    /// Sends the request and reads up to the head of the final response. Gives when the request had been
+    /// sent whole (or, if the response came first, when the try began).
+    async fn converse(
+        &mut self,
+        pool: &Pool,
+        connection: &mut Connection,
+        upload: &mut Upload,
+        began: Instant,
+    ) -> Result<Instant, Trouble> {
+        let mut talk = Talk { interim: 0, pace: Pace::default(), armed: None, sent_at: began };
+        poll_fn(|cx| self.poll_converse(pool, connection, upload, &mut talk, cx)).await?;
+        Ok(talk.sent_at)
+    }
+
+    fn poll_converse(
+        &mut self,
+        pool: &Pool,
+        connection: &mut Connection,
+        upload: &mut Upload,
+        talk: &mut Talk,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Trouble>> {
+        if talk.armed.is_some() && self.client.timer.has_fired() {
+            return Poll::Ready(Err(self.expired(upload, talk)));
+        }
+        if !upload.done && !upload.broken {
+            self.poll_upload(pool, connection, upload, talk, cx)?;
+        }
+        if !self.client.out.is_empty()
+            && let Poll::Ready(Err(_)) = self.client.poll_flush(cx)
+        {
+            return Poll::Ready(Err(Trouble::Over(Fault::ClientLeft)));
+        }
+        if self.poll_response(connection, talk, cx)?.is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        if upload.done {
+            self.watch_client(cx).map_err(Trouble::Over)?;
+        }
+        Poll::Pending
+    }
+
+    fn poll_upload(
+        &mut self,
+        pool: &Pool,
+        connection: &mut Connection,
+        upload: &mut Upload,
+        talk: &mut Talk,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Trouble> {
+        let sent = match upload.poll(self.client, connection, &self.worker.blocks, cx) {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => return self.wait_for_upload(pool, upload, talk),
+        };
+        match sent {
+            Ok(()) => {}
+            // It may have answered before it stopped reading: that answer is still to be read.
+            Err(PipeError::Sink) => upload.broken = true,
+            Err(error) => return Err(Trouble::Over(client_fault(&error))),
+        }
+        talk.sent_at = Instant::now();
+        talk.armed = Some((None, 0));
+        self.arm(talk.sent_at + pool.response_timeout);
+        Ok(())
+    }
+
+    /// Sets the deadline anew whenever something has moved, or somebody else is waited for.
+    fn wait_for_upload(&mut self, pool: &Pool, upload: &Upload, talk: &mut Talk) -> Result<(), Trouble> {
+        let asks_first = self.request.expects_continue && upload.pipe.is_untouched() && talk.interim == 0;
+        let waiting = (!asks_first).then_some(upload.pipe.waiting);
+        let moved = upload.sent + self.client.read;
+        let before = talk.armed;
+        if before == Some((waiting, moved)) {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let progress = moved - before.map_or(0, |(_, moved)| moved);
+        if talk.pace.moved(progress, self.listener.min_rate, now) {
+            return Err(Trouble::Over(Fault::BodyTimeout));
+        }
+        let allowed = match waiting {
+            None => pool.response_timeout,
+            Some(Waiting::Sink) => pool.idle_timeout,
+            Some(Waiting::Source) => {
+                talk.pace.wait(now);
+                self.listener.body_timeout
+            }
+        };
+        talk.armed = Some((waiting, moved));
+        self.arm(now + allowed);
+        Ok(())
+    }
+
+    fn expired(&self, upload: &Upload, talk: &Talk) -> Trouble {
+        let client_waited_for = matches!(talk.armed, Some((Some(Waiting::Source), _))) && !upload.done;
+        match self.timed_out(Fault::BodyTimeout) {
+            Fault::Deadline => Trouble::Over(Fault::Deadline),
+            fault if client_waited_for => Trouble::Over(fault),
+            _ => Trouble::Backend(Failure::Timeout),
+        }
+    }
+
+    /// Reads heads until the final one, passing interim ones on.
+    fn poll_response(
+        &mut self,
+        connection: &mut Connection,
+        talk: &mut Talk,
+        cx: &mut Context<'_>,
+    ) -> Result<Poll<()>, Trouble> {
+        let garbled = |_| Trouble::Backend(Failure::Invalid);
+        loop {
+            match connection.buffer.poll_fill(&mut connection.stream, &self.worker.blocks, cx) {
+                Poll::Pending => return Ok(Poll::Pending),
+                Poll::Ready(Ok(n)) if n > 0 => {}
+                Poll::Ready(_) if connection.buffer.is_empty() => {
+                    return Err(Trouble::Backend(Failure::Reset));
+                }
+                Poll::Ready(_) => return Err(Trouble::Backend(Failure::Invalid)),
+            }
+            while !connection.buffer.is_empty() {
+                let head = &mut self.scratch.response;
+                let asked = self.request.upgrade.is_some();
+                let bytes = connection.buffer.filled();
+                match head.parse(bytes, RESPONSE_HEAD, self.request.method, asked).map_err(garbled)? {
+                    Parsed::Partial => break,
+                    Parsed::Complete(used) => connection.buffer.consume(used),
+                }
+                if head.interim != Interim::Yes {
+                    return Ok(Poll::Ready(()));
+                }
+                talk.interim += 1;
+                if talk.interim > MAX_INTERIM {
+                    return Err(Trouble::Backend(Failure::Invalid));
+                }
+                if self.request.version == Version::Http11 {
+                    head.strip_hop_by_hop();
+                    head.emit(self.client.out.writer(&self.worker.blocks));
+                }
+            }
+            if !self.client.out.is_empty()
+                && let Poll::Ready(Err(_)) = self.client.poll_flush(cx)
+            {
+                return Err(Trouble::Over(Fault::ClientLeft));
+            }
+        }
+    }
+
+    /// Ends the exchange of a client that has left. A FIN alone is a half-close unless the listener says
+    /// otherwise.
+    pub(super) fn watch_client(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
+        match self.client.watch(&self.worker.blocks, cx) {
+            Err(_) => Err(Fault::ClientLeft),
+            Ok(Watched::HalfClosed) if self.listener.abort_on_close => Err(Fault::ClientLeft),
+            Ok(_) => Ok(()),
+        }
+    }
+}
+
+/// The fault of a request body that stopped short.
+pub(super) fn client_fault(error: &PipeError) -> Fault {
+    match error {
+        PipeError::TooLarge => Fault::BodyTooLarge,
+        PipeError::Invalid(invalid) => Fault::Refused(Refusal::bad(invalid.0)),
+        PipeError::Truncated | PipeError::Source | PipeError::Sink => Fault::ClientLeft,
+    }
+}

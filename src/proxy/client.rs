@@ -1,0 +1,126 @@
+//! A client connection, as exchanges see it.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use tokio::net::TcpStream;
+
+use crate::http::Origin;
+use crate::snapshot::Listener;
+use crate::timer::Timer;
+use crate::wire::{Blocks, Buffer, Outgoing};
+
+/// Bytes of further requests that are read while one is being served: enough to see a client leave,
+/// little enough that a flood of pipelined requests stays in the kernel.
+const MAX_AHEAD: usize = 16 * 1024;
+
+/// A client connection between its bytes and its exchanges.
+#[derive(Debug)]
+pub struct Client {
+    /// The socket.
+    pub stream: TcpStream,
+    /// What was read from it.
+    pub buffer: Buffer,
+    /// What is to be written to it.
+    pub out: Outgoing,
+    /// Who it is.
+    pub origin: Origin,
+    /// Its one deadline.
+    pub timer: Timer,
+    /// Its place among the worker's connections.
+    pub seat: Rc<Seat>,
+    /// Bytes read and not yet counted.
+    pub read: u64,
+    /// Bytes written and not yet counted.
+    pub wrote: u64,
+    /// The client has sent its FIN.
+    pub half_closed: bool,
+}
+
+/// What the rest of the worker knows of a connection, and may ask of it.
+#[derive(Debug, Default)]
+pub struct Seat {
+    /// It waits for a request.
+    pub idle: Cell<bool>,
+    /// It is to close as soon as it is idle.
+    pub leave: Cell<bool>,
+    /// The id of the backend that serves it now; 0: none.
+    pub backend: Cell<u64>,
+    /// Its task.
+    pub waker: RefCell<Option<Waker>>,
+}
+
+impl Seat {
+    /// Asks the connection to close as soon as it is idle.
+    pub fn ask_to_leave(&self) {
+        self.leave.set(true);
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// What watching a client has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Watched {
+    /// Nothing new, or the beginning of its next request.
+    Present,
+    /// It sent its FIN.
+    HalfClosed,
+}
+
+impl Client {
+    /// A connection that has just been accepted.
+    pub fn new(stream: TcpStream, origin: Origin, timer: Timer, seat: Rc<Seat>) -> Self {
+        Self {
+            stream,
+            buffer: Buffer::default(),
+            out: Outgoing::default(),
+            origin,
+            timer,
+            seat,
+            read: 0,
+            wrote: 0,
+            half_closed: false,
+        }
+    }
+
+    /// Reads once.
+    pub fn poll_fill(&mut self, blocks: &Blocks, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let read = self.buffer.poll_fill(&mut self.stream, blocks, cx);
+        if let Poll::Ready(Ok(n)) = read {
+            self.read += n as u64;
+            self.half_closed |= n == 0;
+        }
+        read
+    }
+
+    /// Writes all that is to be written.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.out.poll_flush(&mut self.stream, &mut self.wrote, cx)
+    }
+
+    /// Counts the bytes that have gone either way since the last call.
+    pub fn count(&mut self, listener: &Listener, worker: usize) {
+        listener.series.bytes_in(worker, std::mem::take(&mut self.read));
+        listener.series.bytes_out(worker, std::mem::take(&mut self.wrote));
+    }
+
+    /// Looks whether a client whose request is complete is still there. Costs no system call while
+    /// nothing came from it.
+    pub(super) fn watch(&mut self, blocks: &Blocks, cx: &mut Context<'_>) -> io::Result<Watched> {
+        while !self.half_closed && self.buffer.len() < MAX_AHEAD {
+            match self.stream.poll_read_ready(cx) {
+                Poll::Pending => return Ok(Watched::Present),
+                Poll::Ready(ready) => ready?,
+            }
+            match self.poll_fill(blocks, cx) {
+                Poll::Pending => return Ok(Watched::Present),
+                Poll::Ready(read) => read?,
+            };
+        }
+        Ok(if self.half_closed { Watched::HalfClosed } else { Watched::Present })
+    }
+}

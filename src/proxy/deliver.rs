@@ -1,0 +1,182 @@
+//! The response on its way to the client.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::attempt::{Attempt, client_fault};
+use super::exchange::Exchange;
+use super::fault::Fault;
+use super::pace::Pace;
+use super::pipe::{Ends, Pipe, PipeError, Replay, Waiting};
+use super::tunnel;
+use super::upload::Upload;
+use crate::http::{Body, Interim, Known, Version};
+use crate::snapshot::Pool;
+use crate::upstream::Connection;
+
+/// The body of one response, and the deadlines of its flow.
+struct Download {
+    pipe: Pipe,
+    idle_timeout: Duration,
+    pace: Pace,
+    /// What the deadline was last set for: who is waited for, and how much had moved.
+    armed: Option<(Waiting, u64)>,
+    read: u64,
+    written: u64,
+}
+
+impl Exchange<'_> {
+    /// Sends the response whose head has been read, to its end.
+    pub(super) async fn deliver(
+        &mut self,
+        pool: &Pool,
+        attempt: &Attempt,
+        mut connection: Connection,
+        upload: &mut Upload,
+    ) -> Result<(), Fault> {
+        if self.scratch.response.interim == Interim::Switching && !upload.done {
+            // Bytes of the request would be taken for the new protocol's.
+            return Err(attempt.fault(crate::resilience::Failure::Invalid));
+        }
+        let keep_client = self.begin_response(upload);
+        if self.scratch.response.interim == Interim::Switching {
+            return tunnel::run(self, &mut connection, pool.tunnel_timeout).await;
+        }
+        let mut download = self.download(pool);
+        poll_fn(|cx| self.poll_deliver(&mut connection, upload, &mut download, cx)).await?;
+        let response = &self.scratch.response;
+        if response.keep_alive && upload.done {
+            let keep_for = match response.keep_alive_timeout {
+                Some(told) => told.saturating_sub(Duration::from_secs(1)).min(pool.keep_alive),
+                None => pool.keep_alive,
+            };
+            self.worker.upstream.release(connection, keep_for, Instant::now());
+        }
+        self.ended_cleanly = keep_client;
+        Ok(())
+    }
+
+    /// Writes the head for the client. Says whether its connection will be kept.
+    fn begin_response(&mut self, upload: &Upload) -> bool {
+        let version = self.request.version;
+        let keeps_client = self.keeps_client();
+        let switching = self.scratch.response.interim == Interim::Switching;
+        let response = &mut self.scratch.response;
+        response.strip_hop_by_hop();
+        let framing = response.frame_for(version);
+        let keep = keeps_client && upload.done && framing != Body::UntilClose && !switching;
+        let id = self.scratch.forwarding.request_id();
+        let fields = &mut response.fields;
+        fields.replace(Known::XRequestId, "X-Request-Id", &[id]);
+        if self.listener.via {
+            fields.append(Known::Via, "Via", &[b"1.1 equipoise"]);
+        }
+        if fields.first(Known::Date).is_none() {
+            // RFC 9110 6.6.1: who forwards a response without Date adds it.
+            self.worker
+                .with_date(Instant::now(), |date| fields.append(Known::Date, "Date", &[date.as_bytes()]));
+        }
+        match (keep, version) {
+            _ if switching => {}
+            (false, _) => fields.append(Known::Connection, "Connection", &[b"close"]),
+            (true, Version::Http10) => fields.append(Known::Connection, "Connection", &[b"keep-alive"]),
+            (true, Version::Http11) => {}
+        }
+        response.emit(self.client.out.writer(&self.worker.blocks));
+        self.status = Some(response.status);
+        keep
+    }
+
+    fn download(&self, pool: &Pool) -> Download {
+        let response = &self.scratch.response;
+        let framing = match (response.body, self.request.version) {
+            (Body::UntilClose, Version::Http11) => Body::Chunked,
+            (Body::Chunked, Version::Http10) => Body::UntilClose,
+            (body, _) => body,
+        };
+        let is_stream = response
+            .fields
+            .first(Known::ContentType)
+            .is_some_and(|t| t.len() >= 17 && t[..17].eq_ignore_ascii_case(b"text/event-stream"));
+        Download {
+            pipe: Pipe::new(response.body, framing, 0, Replay::Gone),
+            idle_timeout: if is_stream { pool.tunnel_timeout } else { pool.idle_timeout },
+            pace: Pace::default(),
+            armed: None,
+            read: 0,
+            written: 0,
+        }
+    }
+
+    fn poll_deliver(
+        &mut self,
+        connection: &mut Connection,
+        upload: &mut Upload,
+        download: &mut Download,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Fault>> {
+        if let Some((waiting, _)) = download.armed
+            && self.client.timer.has_fired()
+        {
+            let fault = if waiting == Waiting::Source { Fault::Cut } else { Fault::WriteTimeout };
+            return Poll::Ready(Err(self.timed_out(fault)));
+        }
+        if !upload.done && !upload.broken {
+            match upload.poll(self.client, connection, &self.worker.blocks, cx) {
+                Poll::Ready(Err(PipeError::Sink)) => upload.broken = true,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(client_fault(&error))),
+                Poll::Ready(Ok(())) | Poll::Pending => {}
+            }
+        }
+        let before = self.client.wrote;
+        let mut ends = Ends {
+            source: &mut connection.stream,
+            buffer: &mut connection.buffer,
+            sink: &mut self.client.stream,
+            out: &mut self.client.out,
+            blocks: &self.worker.blocks,
+            read: &mut download.read,
+            wrote: &mut self.client.wrote,
+        };
+        let polled = download.pipe.poll(&mut ends, cx);
+        download.written += self.client.wrote - before;
+        match polled {
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(PipeError::Sink)) => Poll::Ready(Err(Fault::ClientLeft)),
+            Poll::Ready(Err(_)) => Poll::Ready(Err(Fault::Cut)),
+            Poll::Pending => {
+                self.wait_for_download(download)?;
+                if upload.done {
+                    self.watch_client(cx)?;
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Sets the deadline anew whenever something has moved, or somebody else is waited for.
+    fn wait_for_download(&mut self, download: &mut Download) -> Result<(), Fault> {
+        let waiting = download.pipe.waiting;
+        let moved = download.read + download.written;
+        if download.armed == Some((waiting, moved)) {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let progress = moved - download.armed.map_or(0, |(_, moved)| moved);
+        if download.pace.moved(progress, self.listener.min_rate, now) {
+            return Err(Fault::WriteTimeout);
+        }
+        let allowed = match waiting {
+            Waiting::Source => download.idle_timeout,
+            Waiting::Sink => {
+                download.pace.wait(now);
+                self.listener.write_timeout
+            }
+        };
+        download.armed = Some((waiting, moved));
+        self.client.count(self.listener, self.worker.index);
+        self.arm(now + allowed);
+        Ok(())
+    }
+}

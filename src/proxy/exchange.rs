@@ -1,0 +1,258 @@
+//! One request from its head to the end of its response, as a list of steps.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::attempt::{Attempt, Tried};
+use super::client::Client;
+use super::fault::Fault;
+use super::respond::{self, Extra};
+use super::upload::Upload;
+use super::worker::Worker;
+use crate::http::{self, Forwarding, RequestHead, ResponseHead, Version};
+use crate::observe::MethodLabel;
+use crate::resilience::{Facts, Failure, Verdict, decide};
+use crate::snapshot::{HostPolicy, Listener, Pool, Route};
+
+/// What becomes of the client's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// It may carry the next request.
+    Next,
+    /// It is closed once all is written, reading on for a while so that the answer arrives.
+    Linger,
+    /// It is closed at once, so that a short answer cannot be taken for a whole one.
+    Abort,
+}
+
+/// Memory that is used again by each exchange of a connection.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    pub(super) response: ResponseHead,
+    pub(super) forwarding: Forwarding,
+}
+
+/// Serves one request whose head has been read.
+pub async fn serve(
+    worker: &Worker,
+    listener: &Listener,
+    client: &mut Client,
+    request: &mut RequestHead,
+    scratch: &mut Scratch,
+    started: Instant,
+) -> After {
+    let method = MethodLabel::of(request.method_token());
+    let mut exchange = Exchange {
+        worker,
+        listener,
+        client,
+        request,
+        scratch,
+        started,
+        deadline: None,
+        client_address: None,
+        retries: 0,
+        status: None,
+        ended_cleanly: false,
+    };
+    let (route, outcome) = match exchange.admit() {
+        Ok(route) => (Some(route), exchange.run(route).await),
+        Err(fault) => (None, Err(fault)),
+    };
+    let (code, after) = exchange.settle(outcome).await;
+    let series = route.map_or(&listener.unrouted, |route| &route.series);
+    series.request(worker.index, method, code, started.elapsed());
+    client.count(listener, worker.index);
+    client.seat.backend.set(0);
+    after
+}
+
+/// The state of one request.
+pub(super) struct Exchange<'a> {
+    pub(super) worker: &'a Worker,
+    pub(super) listener: &'a Listener,
+    pub(super) client: &'a mut Client,
+    pub(super) request: &'a mut RequestHead,
+    pub(super) scratch: &'a mut Scratch,
+    pub(super) started: Instant,
+    /// The route's timeout, as a time.
+    pub(super) deadline: Option<Instant>,
+    pub(super) client_address: Option<IpAddr>,
+    pub(super) retries: u32,
+    /// The status of the response that has begun to flow to the client.
+    pub(super) status: Option<u16>,
+    /// The client may send its next request.
+    pub(super) ended_cleanly: bool,
+}
+
+impl<'a> Exchange<'a> {
+    /// Checks limits and finds the route.
+    fn admit(&mut self) -> Result<&'a Route, Fault> {
+        if let http::Body::Length(length) = self.request.body
+            && self.listener.max_body != 0
+            && length > self.listener.max_body
+        {
+            return Err(Fault::BodyTooLarge);
+        }
+        let route = self.route()?.ok_or(Fault::NoRoute)?;
+        self.deadline = route.timeout.map(|timeout| self.started + timeout);
+        Ok(route)
+    }
+
+    fn route(&self) -> Result<Option<&'a Route>, Fault> {
+        let listener: &'a Listener = self.listener;
+        // Also without routes: the same path is refused wherever it goes.
+        let path = http::normal_path(self.request.path()).map_err(Fault::Refused)?;
+        if !listener.routes.is_empty() {
+            let host = http::host_for_matching(self.request.host());
+            if let Some(route) = listener.routes.find(&host, &path) {
+                return Ok(Some(route));
+            }
+        }
+        Ok(listener.default.as_deref())
+    }
+
+    /// Tries backends until one answers, then hands its response to the client.
+    async fn run(&mut self, route: &Route) -> Result<(), Fault> {
+        let pool = &*route.pool;
+        self.edit_request(pool);
+        pool.budget.on_request(self.started);
+        let listed = pool.retry.lists_method(self.request.method_token());
+        let repeatable = (listed && pool.retry.attempts > 0) || self.request.method.is_idempotent();
+        let mut upload =
+            Upload::new(self.request.body, self.listener.max_body, repeatable.then_some(pool.retry_buffer));
+        let mut tried = Tried::default();
+        loop {
+            let mut attempt = self.pick(pool, &mut tried)?;
+            let failure = match self.attempt(pool, &mut attempt, &mut upload).await? {
+                Ok(connection) => match self.retried_status(pool) {
+                    Some(failure) if self.may_retry(pool, &attempt, failure, listed, &upload, &mut tried) => {
+                        continue;
+                    }
+                    _ => return self.deliver(pool, &attempt, connection, &mut upload).await,
+                },
+                Err(fault) => fault,
+            };
+            if !self.may_retry(pool, &attempt, failure, listed, &upload, &mut tried) {
+                return Err(attempt.fault(failure));
+            }
+        }
+    }
+
+    /// What the backend is told of the client, and not told of its connection.
+    fn edit_request(&mut self, pool: &Pool) {
+        let (origin, listener) = (&self.client.origin, self.listener);
+        let address = http::client_address(&self.request.fields, origin, |a| listener.trusts(a));
+        self.client_address = Some(address);
+        self.request.strip_hop_by_hop();
+        let fresh_id = self.worker.random.borrow_mut().u128(..);
+        self.scratch.forwarding.apply(self.request, origin, fresh_id, listener.via);
+        if let HostPolicy::Fixed(host) = &pool.pass_host {
+            self.request.set_host(host.as_bytes());
+        }
+    }
+
+    /// The failure that a response's status is, where the pool lists it.
+    fn retried_status(&self, pool: &Pool) -> Option<Failure> {
+        let failure = Failure::Status(self.scratch.response.status);
+        pool.retry.lists(failure).then_some(failure)
+    }
+
+    /// Asks the rules and the budget for another try, and counts it.
+    fn may_retry(
+        &mut self,
+        pool: &Pool,
+        attempt: &Attempt,
+        failure: Failure,
+        method_listed: bool,
+        upload: &Upload,
+        tried: &mut Tried,
+    ) -> bool {
+        let now = Instant::now();
+        let backend = attempt.lease.backend();
+        let first_connect_failure = !tried.connect_failed;
+        tried.connect_failed |= failure == Failure::Connect;
+        let facts = Facts {
+            failure,
+            retries_made: self.retries,
+            method_listed,
+            anything_sent: tried.sent || upload.sent > 0,
+            replayable: upload.is_replayable(),
+            first_connect_failure,
+            another_accepts: pool.budget.connect_retry_is_free(backend.id(), now),
+        };
+        tried.sent = facts.anything_sent;
+        let Verdict::Retry { charged } = decide(&pool.retry, &facts) else { return false };
+        if charged && !pool.budget.take(now) {
+            pool.series.budget_exhausted(self.worker.index);
+            return false;
+        }
+        tried.backends.push(backend.id());
+        self.retries += 1;
+        pool.series.retry(self.worker.index, super::attempt::retry_reason(failure));
+        true
+    }
+
+    /// Answers a fault where that is still possible, and says how the connection goes on.
+    async fn settle(&mut self, outcome: Result<(), Fault>) -> (u16, After) {
+        let now = Instant::now();
+        let fault = match outcome {
+            Ok(()) => {
+                let after = if self.ended_cleanly { After::Next } else { After::Linger };
+                return (self.status.unwrap_or(0), after);
+            }
+            Err(fault) => fault,
+        };
+        let answer = fault.answer();
+        if let Some(reason) = answer.reason {
+            self.listener.series.rejected(self.worker.index, reason);
+        }
+        tracing::debug!(target: "equipoise::proxy", peer = %self.client.origin.peer, ?fault, "request failed");
+        match (self.status, answer.status) {
+            // The response has begun: breaking the connection is the only honest end.
+            (Some(status), _) => {
+                (if answer.code == crate::observe::CLIENT_LEFT { answer.code } else { status }, After::Abort)
+            }
+            (None, None) => (answer.code, After::Abort),
+            (None, Some(status)) => {
+                // A body that has not been read would be taken for the next request.
+                let keep = answer.keep && self.keeps_client() && self.request.body == http::Body::None;
+                let extra = Extra {
+                    close: !keep,
+                    keep_alive_10: keep && self.request.version == Version::Http10,
+                    head_only: self.request.method == http::Method::Head,
+                    // Before the request was edited the scratch still holds the id of the one before.
+                    request_id: match self.client_address {
+                        Some(_) => self.scratch.forwarding.request_id(),
+                        None => b"",
+                    },
+                    retry_after: fault.retry_after(),
+                };
+                respond::write(self.worker, self.client, status, extra, now);
+                (status, if keep { After::Next } else { After::Linger })
+            }
+        }
+    }
+
+    /// Whether the client's connection may go on, as far as the request and the worker say.
+    pub(super) fn keeps_client(&self) -> bool {
+        let more_may_come = !self.client.half_closed || !self.client.buffer.is_empty();
+        self.request.keep_alive
+            && more_may_come
+            && !self.worker.is_draining()
+            && !self.client.seat.leave.get()
+    }
+
+    /// Sets the next deadline, never past the route's.
+    pub(super) fn arm(&self, at: Instant) {
+        self.client.timer.arm(self.deadline.map_or(at, |deadline| deadline.min(at)));
+    }
+
+    /// The fault of a deadline that has passed: the route's, or the one that was waited for.
+    pub(super) fn timed_out(&self, otherwise: Fault) -> Fault {
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Fault::Deadline,
+            _ => otherwise,
+        }
+    }
+}

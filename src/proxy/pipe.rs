@@ -1,0 +1,230 @@
+//! Moves one body from one socket to another, with back-pressure and within fixed buffers.
+
+use std::task::{Context, Poll};
+
+use tokio::net::TcpStream;
+
+use crate::http::{Body, Decoder, Invalid, Step, write_chunk_head, write_last_chunk};
+use crate::wire::{Blocks, Buffer, Outgoing, poll_write};
+
+/// What is gathered before it is written: a head and a small body go in one call.
+const MAX_GATHERED: usize = 64 * 1024;
+
+/// From this size on, data whose framing does not change is written from where it was read.
+const DIRECT: usize = 8 * 1024;
+
+/// Why a body stopped short.
+#[derive(Debug)]
+pub(super) enum PipeError {
+    /// The source ended before the body did.
+    Truncated,
+    /// Reading failed.
+    Source,
+    /// Writing failed.
+    Sink,
+    /// The source's framing is broken.
+    Invalid(Invalid),
+    /// More data than allowed.
+    TooLarge,
+}
+
+/// Who is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// The source has sent nothing more yet.
+    Source,
+    /// The sink does not take more.
+    Sink,
+}
+
+/// Bytes as sent to a sink, kept for another try.
+#[derive(Debug)]
+pub(super) enum Replay {
+    /// All of it so far, up to a bound.
+    Held {
+        /// What was sent.
+        bytes: Vec<u8>,
+        /// The most that is held.
+        max: usize,
+    },
+    /// Too much, or not wanted.
+    Gone,
+}
+
+impl Replay {
+    fn keep(&mut self, piece: &[u8]) {
+        if let Self::Held { bytes, max } = self {
+            if bytes.len() + piece.len() <= *max {
+                bytes.extend_from_slice(piece);
+            } else {
+                *self = Self::Gone;
+            }
+        }
+    }
+}
+
+/// The two sockets of a pipe and what lies between them.
+pub(super) struct Ends<'a> {
+    pub(super) source: &'a mut TcpStream,
+    pub(super) buffer: &'a mut Buffer,
+    pub(super) sink: &'a mut TcpStream,
+    pub(super) out: &'a mut Outgoing,
+    pub(super) blocks: &'a Blocks,
+    /// Bytes read from the source.
+    pub(super) read: &'a mut u64,
+    /// Bytes written to the sink.
+    pub(super) wrote: &'a mut u64,
+}
+
+/// One body on its way.
+#[derive(Debug)]
+pub(super) struct Pipe {
+    decoder: Decoder,
+    chunked: bool,
+    /// Data bytes at the front of the source's buffer that are still to go.
+    pending: usize,
+    /// The end has been gathered.
+    ended: bool,
+    /// Data bytes seen.
+    pub(super) data: u64,
+    max_data: u64,
+    /// Who is waited for, after a `Pending`.
+    pub(super) waiting: Waiting,
+    /// What is kept for another try.
+    pub(super) replay: Replay,
+}
+
+impl Pipe {
+    /// A body framed as `from`, to be sent framed as `to`, of at most `max_data` bytes (0: no limit).
+    pub(super) fn new(from: Body, to: Body, max_data: u64, replay: Replay) -> Self {
+        Self {
+            decoder: Decoder::new(from),
+            chunked: to == Body::Chunked,
+            pending: 0,
+            ended: from == Body::None,
+            data: 0,
+            max_data,
+            waiting: Waiting::Source,
+            replay,
+        }
+    }
+
+    /// Whether nothing of the body has been taken yet.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.data == 0 && !self.ended
+    }
+
+    /// Moves what can be moved; ready when the whole body, and whatever stood before it in the sink's
+    /// outgoing bytes, has been written.
+    pub(super) fn poll(&mut self, ends: &mut Ends<'_>, cx: &mut Context<'_>) -> Poll<Result<(), PipeError>> {
+        loop {
+            if self.gather(ends, cx)? {
+                continue;
+            }
+            if !ends.out.is_empty() {
+                match ends.out.poll_flush(ends.sink, ends.wrote, cx) {
+                    Poll::Ready(flushed) => flushed.map_err(|_| PipeError::Sink)?,
+                    Poll::Pending => return self.wait(Waiting::Sink),
+                }
+                continue;
+            }
+            if self.ended {
+                return Poll::Ready(Ok(()));
+            }
+            if self.pending > 0 {
+                return self.wait(Waiting::Sink); // a direct write was refused
+            }
+            match ends.buffer.poll_fill(ends.source, ends.blocks, cx) {
+                Poll::Pending => return self.wait(Waiting::Source),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(PipeError::Source)),
+                Poll::Ready(Ok(0)) if self.decoder.may_end_by_close() => self.end(ends),
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(PipeError::Truncated)),
+                Poll::Ready(Ok(n)) => *ends.read += n as u64,
+            }
+        }
+    }
+
+    fn wait(&mut self, waiting: Waiting) -> Poll<Result<(), PipeError>> {
+        self.waiting = waiting;
+        Poll::Pending
+    }
+
+    /// Takes what lies in the source's buffer as far as there is room. Says whether to call it again.
+    fn gather(&mut self, ends: &mut Ends<'_>, cx: &mut Context<'_>) -> Result<bool, PipeError> {
+        if self.pending > 0 {
+            return self.move_data(ends, cx);
+        }
+        if self.ended {
+            return Ok(false);
+        }
+        match self.decoder.step(ends.buffer.filled()).map_err(PipeError::Invalid)? {
+            Step::Data { start, end } => {
+                ends.buffer.consume(start);
+                self.pending = end - start;
+                self.data += self.pending as u64;
+                if self.max_data != 0 && self.data > self.max_data {
+                    return Err(PipeError::TooLarge);
+                }
+                Ok(true)
+            }
+            Step::More(used) => {
+                ends.buffer.consume(used);
+                Ok(false)
+            }
+            Step::Done(used) => {
+                ends.buffer.consume(used);
+                self.end(ends);
+                Ok(false)
+            }
+        }
+    }
+
+    fn move_data(&mut self, ends: &mut Ends<'_>, cx: &mut Context<'_>) -> Result<bool, PipeError> {
+        if ends.out.is_empty() && !self.chunked && self.pending >= DIRECT {
+            return match poll_write(ends.sink, &ends.buffer.filled()[..self.pending], cx) {
+                Poll::Pending => Ok(false),
+                Poll::Ready(Err(_)) => Err(PipeError::Sink),
+                Poll::Ready(Ok(n)) => {
+                    *ends.wrote += n as u64;
+                    self.replay.keep(&ends.buffer.filled()[..n]);
+                    self.used(ends.buffer, n);
+                    Ok(true)
+                }
+            };
+        }
+        let room = MAX_GATHERED.saturating_sub(ends.out.len());
+        if room == 0 {
+            return Ok(false);
+        }
+        let take = room.min(self.pending);
+        let out = ends.out.writer(ends.blocks);
+        let from = out.len();
+        if self.chunked {
+            write_chunk_head(take, out);
+        }
+        out.extend_from_slice(&ends.buffer.filled()[..take]);
+        if self.chunked {
+            out.extend_from_slice(b"\r\n");
+        }
+        self.replay.keep(&out[from..]);
+        self.used(ends.buffer, take);
+        Ok(true)
+    }
+
+    fn used(&mut self, buffer: &mut Buffer, n: usize) {
+        buffer.consume(n);
+        self.pending -= n;
+        // Data that ends a body of known length needs no further look to be the end.
+        self.ended |= self.pending == 0 && !self.chunked && self.decoder.is_done();
+    }
+
+    fn end(&mut self, ends: &mut Ends<'_>) {
+        self.ended = true;
+        if self.chunked {
+            let out = ends.out.writer(ends.blocks);
+            let from = out.len();
+            write_last_chunk(self.decoder.trailers(), out);
+            self.replay.keep(&out[from..]);
+        }
+    }
+}

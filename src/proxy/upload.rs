@@ -1,0 +1,66 @@
+//! The request on its way to a backend: head, then body, both again for another try.
+
+use std::task::{Context, Poll};
+
+use super::client::Client;
+use super::pipe::{Ends, Pipe, PipeError, Replay};
+use crate::http::{Body, RequestHead};
+use crate::upstream::Connection;
+use crate::wire::Blocks;
+
+/// The body of one request.
+#[derive(Debug)]
+pub(super) struct Upload {
+    pub(super) pipe: Pipe,
+    /// All of it has been written to the connection of this try.
+    pub(super) done: bool,
+    /// The backend takes no more; what it answers is still read.
+    pub(super) broken: bool,
+    /// Bytes written to the backend in this try.
+    pub(super) sent: u64,
+}
+
+impl Upload {
+    /// Of a body that may be repeated from `keep` bytes (none: not at all).
+    pub(super) fn new(body: Body, max_body: u64, keep: Option<usize>) -> Self {
+        let replay = keep.map_or(Replay::Gone, |max| Replay::Held { bytes: Vec::new(), max });
+        Self { pipe: Pipe::new(body, body, max_body, replay), done: false, broken: false, sent: 0 }
+    }
+
+    /// Whether the request can be sent from its start.
+    pub(super) fn is_replayable(&self) -> bool {
+        self.pipe.is_untouched() || matches!(self.pipe.replay, Replay::Held { .. })
+    }
+
+    /// Begins a try: the head, and what was taken of the body by earlier ones.
+    pub(super) fn begin(&mut self, head: &RequestHead, connection: &mut Connection, blocks: &Blocks) {
+        (self.done, self.broken, self.sent) = (false, false, 0);
+        let out = connection.out.writer(blocks);
+        head.emit(out);
+        if let Replay::Held { bytes, .. } = &self.pipe.replay {
+            out.extend_from_slice(bytes);
+        }
+    }
+
+    /// Sends on.
+    pub(super) fn poll(
+        &mut self,
+        client: &mut Client,
+        connection: &mut Connection,
+        blocks: &Blocks,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), PipeError>> {
+        let mut ends = Ends {
+            source: &mut client.stream,
+            buffer: &mut client.buffer,
+            sink: &mut connection.stream,
+            out: &mut connection.out,
+            blocks,
+            read: &mut client.read,
+            wrote: &mut self.sent,
+        };
+        let polled = self.pipe.poll(&mut ends, cx);
+        self.done |= matches!(polled, Poll::Ready(Ok(())));
+        polled
+    }
+}

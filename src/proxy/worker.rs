@@ -1,0 +1,82 @@
+//! What every exchange of one worker shares.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use arc_swap::cache::Cache;
+
+use crate::http::DateCache;
+use crate::snapshot::Snapshot;
+use crate::timer::Wheel;
+use crate::upstream::{Fleet, Upstream};
+use crate::wire::Blocks;
+
+/// How old the cached wall-clock second may be.
+const DATE_AGE: Duration = Duration::from_millis(500);
+
+/// One worker: its clock, buffers, backend connections and view of the configuration. Lives on one
+/// thread.
+#[derive(Debug)]
+pub struct Worker {
+    /// Which of the process's workers; also its metric shard.
+    pub index: usize,
+    /// Its deadlines.
+    pub wheel: Wheel,
+    /// Its spare buffers.
+    pub blocks: Blocks,
+    /// Its backend connections.
+    pub upstream: Upstream,
+    /// Its randomness.
+    pub random: RefCell<fastrand::Rng>,
+    draining: Cell<bool>,
+    snapshot: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
+    date: RefCell<(DateCache, Instant)>,
+}
+
+impl Worker {
+    /// A worker that follows `snapshot`.
+    pub fn new(index: usize, snapshot: Arc<ArcSwap<Snapshot>>, fleet: Fleet) -> Self {
+        let (wheel, blocks) = (Wheel::new(), Blocks::default());
+        let mut date = DateCache::new();
+        date.at(SystemTime::now());
+        Self {
+            index,
+            upstream: Upstream::new(wheel.clone(), blocks.clone(), fleet),
+            wheel,
+            blocks,
+            random: RefCell::new(fastrand::Rng::new()),
+            draining: Cell::new(false),
+            snapshot: RefCell::new(Cache::new(snapshot)),
+            date: RefCell::new((date, Instant::now())),
+        }
+    }
+
+    /// Looks at the configuration in force. One relaxed load where it has not changed.
+    pub fn with_snapshot<R>(&self, look: impl FnOnce(&Arc<Snapshot>) -> R) -> R {
+        look(self.snapshot.borrow_mut().load())
+    }
+
+    /// From now on no connection is kept alive.
+    pub fn drain(&self) {
+        self.draining.set(true);
+    }
+
+    /// Whether connections are to end.
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// The text of Date.
+    pub fn with_date<R>(&self, now: Instant, look: impl FnOnce(&str) -> R) -> R {
+        let mut date = self.date.borrow_mut();
+        let wall = if now.saturating_duration_since(date.1) >= DATE_AGE || date.1 > now {
+            date.1 = now;
+            Some(SystemTime::now())
+        } else {
+            None
+        };
+        look(date.0.text(wall))
+    }
+}

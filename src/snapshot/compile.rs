@@ -1,0 +1,267 @@
+//! Checked description → running objects. Never fails: whatever can be wrong was found by `config`.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+use super::Snapshot;
+use super::listener::{Capacity, Listener, PerAddress, Route};
+use super::pool::{HostPolicy, Key, Member, Pool, Roster};
+use crate::backend::{Backend, Identity};
+use crate::balance::{self, KeySource, Memory};
+use crate::config;
+use crate::health::{Check, HttpCheck, Kind};
+use crate::http::HeadLimits;
+use crate::observe::Metrics;
+use crate::resilience::{Policy, RetryBudget};
+use crate::route::{Host, Rule, Table};
+
+/// Descriptors that are not client connections: logs, listeners, the runtime's own.
+const RESERVED_FILES: u64 = 256;
+
+/// The words that the configuration may use and that are defined by other rooms.
+pub fn vocabulary() -> config::Vocabulary<'static> {
+    static BALANCE: LazyLock<Vec<&'static str>> =
+        LazyLock::new(|| balance::REGISTRY.iter().map(|algorithm| algorithm.name).collect());
+    config::Vocabulary { balance: &BALANCE }
+}
+
+/// Compiles a configuration. What `previous` shares with it by identity is carried over. `files` is the
+/// soft limit on open files: it bounds the connections of listeners that name no limit.
+pub fn compile(
+    config: &config::Config,
+    previous: Option<&Snapshot>,
+    metrics: &Arc<Metrics>,
+    files: u64,
+    now: Instant,
+) -> Snapshot {
+    let shared_capacity = previous.map_or_else(|| Capacity::new(1), |p| Arc::clone(&p.shared_capacity));
+    let default_room = files.saturating_sub(RESERVED_FILES).max(2) / 2;
+    shared_capacity.set_max(u32::try_from(default_room).unwrap_or(u32::MAX));
+    let pools: Vec<Arc<Pool>> =
+        config.pools.iter().map(|pool| Arc::new(compile_pool(pool, previous, metrics, now))).collect();
+    let context = Listeners { config, previous, metrics, pools: &pools, shared: &shared_capacity };
+    let listeners = (0..config.listeners.len()).map(|index| Arc::new(context.compile(index))).collect();
+    Snapshot {
+        listeners,
+        pools,
+        drain_timeout: config.server.drain_timeout,
+        shutdown_delay: config.server.shutdown_delay,
+        sha256: config.sha256.clone(),
+        admin_token: config.admin.token.clone(),
+        metrics: Arc::clone(metrics),
+        shared_capacity,
+    }
+}
+
+fn compile_pool(
+    pool: &config::Pool,
+    previous: Option<&Snapshot>,
+    metrics: &Arc<Metrics>,
+    now: Instant,
+) -> Pool {
+    let before = previous.and_then(|snapshot| snapshot.pool(&pool.name));
+    let algorithm = balance::find(&pool.balance).unwrap_or(&balance::REGISTRY[0]);
+    let members: Vec<Member> =
+        pool.backends.iter().map(|backend| compile_member(pool, backend, before, metrics, now)).collect();
+    let memory = before.map_or_else(|| Arc::new(Memory::default()), |p| Arc::clone(&p.memory));
+    let budget =
+        before.map_or_else(|| Arc::new(RetryBudget::new(pool.retry.budget)), |p| Arc::clone(&p.budget));
+    let roster = Roster::compile(&members, algorithm, &memory);
+    Pool {
+        name: pool.name.as_str().into(),
+        algorithm,
+        key: compile_key(algorithm.key, &pool.hash_key),
+        pass_host: match &pool.pass_host {
+            config::PassHost::Client => HostPolicy::Client,
+            config::PassHost::Backend => HostPolicy::Backend,
+            config::PassHost::Fixed(host) => HostPolicy::Fixed(host.as_str().into()),
+        },
+        check: pool.health.as_ref().map(|health| Arc::new(compile_check(health))),
+        retry: compile_retry(&pool.retry),
+        retry_buffer: pool.retry.buffer as usize,
+        budget,
+        connect_timeout: pool.timeouts.connect,
+        response_timeout: pool.timeouts.response,
+        idle_timeout: pool.timeouts.idle,
+        tunnel_timeout: pool.timeouts.tunnel,
+        keep_alive: pool.timeouts.keep_alive,
+        series: metrics.pool(&pool.name),
+        memory,
+        roster: arc_swap::ArcSwap::from_pointee(roster),
+        rebuilding: std::sync::Mutex::new(()),
+        members,
+    }
+}
+
+fn compile_member(
+    pool: &config::Pool,
+    backend: &config::Backend,
+    before: Option<&Arc<Pool>>,
+    metrics: &Arc<Metrics>,
+    now: Instant,
+) -> Member {
+    let identity = Identity {
+        pool: pool.name.as_str().into(),
+        name: backend.name.as_str().into(),
+        address: backend.address.as_str().into(),
+    };
+    let carried = before.and_then(|p| p.members.iter().find(|m| *m.backend.identity() == identity));
+    let object = match carried {
+        Some(member) => Arc::clone(&member.backend),
+        None => Backend::new(identity, pool.health.as_ref().is_none_or(|health| health.initial_up)),
+    };
+    Member {
+        series: metrics.backend(&object, now),
+        backend: object,
+        weight: backend.weight,
+        backup: backend.backup,
+        limit: backend.max_connections,
+    }
+}
+
+fn compile_key(source: KeySource, key: &config::HashKey) -> Key {
+    match (source, key) {
+        (KeySource::None, _) => Key::None,
+        (KeySource::ClientIp, _) | (KeySource::HashKey, config::HashKey::ClientIp) => Key::ClientIp,
+        (KeySource::HashKey, config::HashKey::Path) => Key::Path,
+        (KeySource::HashKey, config::HashKey::Uri) => Key::Uri,
+        (KeySource::HashKey, config::HashKey::Header(name)) => Key::Header(name.as_str().into()),
+        (KeySource::HashKey, config::HashKey::Cookie(name)) => Key::Cookie(name.as_str().into()),
+        (KeySource::HashKey, config::HashKey::Query(name)) => Key::Query(name.as_str().into()),
+    }
+}
+
+fn compile_check(health: &config::Health) -> Check {
+    let statuses: Vec<_> = health.expect_status.iter().map(|(first, last)| *first..=*last).collect();
+    let http = || {
+        HttpCheck::new(
+            &health.method,
+            &health.path,
+            health.host.as_deref(),
+            &statuses,
+            health.expect_body.as_deref(),
+        )
+    };
+    Check {
+        kind: match health.kind {
+            config::HealthKind::Tcp => Kind::Tcp,
+            // `config` lets only valid methods, paths and hosts through; a TCP check is the weaker
+            // promise that is left if the two rooms should ever disagree.
+            config::HealthKind::Http => http().map_or(Kind::Tcp, Kind::Http),
+        },
+        port: health.port,
+        interval: health.interval,
+        fast_interval: health.fast_interval,
+        down_interval: health.down_interval,
+        timeout: health.timeout,
+        rise: health.rise,
+        fall: health.fall,
+    }
+}
+
+fn compile_retry(retry: &config::Retry) -> Policy {
+    Policy {
+        attempts: retry.attempts,
+        on_connect: retry.on.connect,
+        on_reset: retry.on.reset,
+        on_invalid: retry.on.invalid,
+        on_timeout: retry.on.timeout,
+        statuses: retry.on.statuses.as_slice().into(),
+        methods: retry.methods.iter().map(|method| method.as_str().into()).collect(),
+    }
+}
+
+/// What the listeners are compiled from.
+struct Listeners<'a> {
+    config: &'a config::Config,
+    previous: Option<&'a Snapshot>,
+    metrics: &'a Arc<Metrics>,
+    pools: &'a [Arc<Pool>],
+    shared: &'a Arc<Capacity>,
+}
+
+impl Listeners<'_> {
+    fn compile(&self, index: usize) -> Listener {
+        let listener = &self.config.listeners[index];
+        let before = self.previous.and_then(|snapshot| snapshot.listener(&listener.name));
+        let default = listener.pool.map(|pool| Arc::new(self.route(listener, "default", pool, None)));
+        Listener {
+            name: listener.name.as_str().into(),
+            bind: listener.bind.clone(),
+            routes: self.table(index, listener),
+            default,
+            unrouted: self.metrics.route(&listener.name, "none"),
+            series: self.metrics.listener(&listener.name),
+            trusted: listener.trusted_proxies.clone(),
+            via: self.config.server.via,
+            abort_on_close: listener.abort_on_close,
+            head: HeadLimits {
+                max_size: listener.limits.max_head_size as usize,
+                max_fields: usize::from(listener.limits.max_headers),
+            },
+            max_body: listener.limits.max_body_size,
+            min_rate: listener.limits.min_rate,
+            head_timeout: listener.timeouts.head,
+            body_timeout: listener.timeouts.body,
+            keep_alive: listener.timeouts.keep_alive,
+            write_timeout: listener.timeouts.write,
+            capacity: self.capacity(listener.limits.max_connections, before),
+            per_address: before.map_or_else(Arc::<PerAddress>::default, |b| Arc::clone(&b.per_address)),
+            max_per_address: listener.limits.max_connections_per_ip,
+        }
+    }
+
+    fn capacity(&self, max: Option<u32>, before: Option<&Arc<Listener>>) -> Arc<Capacity> {
+        let Some(max) = max else { return Arc::clone(self.shared) };
+        match before {
+            Some(before) if !Arc::ptr_eq(&before.capacity, self.shared) => {
+                before.capacity.set_max(max);
+                Arc::clone(&before.capacity)
+            }
+            _ => Capacity::new(max),
+        }
+    }
+
+    fn table(&self, index: usize, listener: &config::Listener) -> Table<Arc<Route>> {
+        let applies = |route: &&config::Route| route.listeners.as_ref().is_none_or(|l| l.contains(&index));
+        Table::new(
+            self.config
+                .routes
+                .iter()
+                .filter(applies)
+                .map(|route| Rule {
+                    hosts: route.matches.host.iter().map(compile_host).collect(),
+                    paths: compile_paths(&route.matches.path),
+                    prefixes: compile_paths(&route.matches.path_prefix),
+                    target: Arc::new(self.route(listener, &route.name, route.pool, route.timeout)),
+                })
+                .collect(),
+        )
+    }
+
+    fn route(
+        &self,
+        listener: &config::Listener,
+        name: &str,
+        pool: usize,
+        timeout: Option<std::time::Duration>,
+    ) -> Route {
+        Route {
+            name: name.into(),
+            pool: Arc::clone(&self.pools[pool]),
+            timeout,
+            series: self.metrics.route(&listener.name, name),
+        }
+    }
+}
+
+fn compile_host(pattern: &config::HostPattern) -> Host {
+    match pattern {
+        config::HostPattern::Exact(name) => Host::Exact(name.as_bytes().into()),
+        config::HostPattern::Suffix(suffix) => Host::Suffix(format!(".{suffix}").into_bytes().into()),
+    }
+}
+
+fn compile_paths(paths: &[String]) -> Vec<Box<[u8]>> {
+    paths.iter().map(|path| path.as_bytes().into()).collect()
+}

@@ -1,0 +1,159 @@
+//! Listeners and routes as they run.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio::sync::Notify;
+
+use super::pool::Pool;
+use crate::http::HeadLimits;
+use crate::observe::{ListenerSeries, RouteSeries};
+use crate::route::Table;
+
+/// One listener.
+#[derive(Debug)]
+pub struct Listener {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it listens, as configured.
+    pub bind: Vec<SocketAddr>,
+    /// The routes that can apply to it.
+    pub routes: Table<Arc<Route>>,
+    /// Where requests go that no route takes.
+    pub default: Option<Arc<Route>>,
+    /// Counts requests that no route takes.
+    pub unrouted: Arc<RouteSeries>,
+    /// Its counters.
+    pub series: Arc<ListenerSeries>,
+    /// Whose forwarding fields are believed.
+    pub trusted: Vec<IpNet>,
+    /// Whether Via is added both ways.
+    pub via: bool,
+    /// Whether a FIN after a complete request aborts the exchange.
+    pub abort_on_close: bool,
+    /// Bounds of request heads.
+    pub head: HeadLimits,
+    /// Bytes of a request body; 0: no limit.
+    pub max_body: u64,
+    /// Bytes a second; 0: off.
+    pub min_rate: u64,
+    /// From the first byte of a request to the end of its head.
+    pub head_timeout: Duration,
+    /// Without progress while we wait for the client's body.
+    pub body_timeout: Duration,
+    /// An idle client connection.
+    pub keep_alive: Duration,
+    /// Without progress while the client does not read.
+    pub write_timeout: Duration,
+    /// Room for connections, its own or the one shared by all.
+    pub capacity: Arc<Capacity>,
+    /// Room per client address.
+    pub per_address: Arc<PerAddress>,
+    /// Most connections of one address; 0: no limit.
+    pub max_per_address: u32,
+}
+
+impl Listener {
+    /// Whether a peer's forwarding fields are believed.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|net| net.contains(&address))
+    }
+}
+
+/// Where a rule leads, for one listener.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Who serves it.
+    pub pool: Arc<Pool>,
+    /// The whole request; `None`: no bound.
+    pub timeout: Option<Duration>,
+    /// Its counters.
+    pub series: Arc<RouteSeries>,
+}
+
+/// Room for client connections, over all workers.
+#[derive(Debug)]
+pub struct Capacity {
+    open: AtomicU32,
+    max: AtomicU32,
+    freed: Notify,
+}
+
+impl Capacity {
+    pub(super) fn new(max: u32) -> Arc<Self> {
+        Arc::new(Self { open: AtomicU32::new(0), max: AtomicU32::new(max), freed: Notify::new() })
+    }
+
+    pub(super) fn set_max(&self, max: u32) {
+        self.max.store(max, Ordering::Relaxed);
+        self.freed.notify_waiters();
+    }
+
+    /// Takes a place, if one is free.
+    pub fn take(self: &Arc<Self>) -> Option<Place> {
+        let before = self.open.fetch_add(1, Ordering::AcqRel);
+        if before >= self.max.load(Ordering::Relaxed) {
+            self.open.fetch_sub(1, Ordering::AcqRel);
+            return None;
+        }
+        Some(Place(Arc::clone(self)))
+    }
+
+    /// Waits until a place may be free.
+    pub async fn freed(&self) {
+        self.freed.notified().await;
+    }
+}
+
+/// One taken place; given back on drop.
+#[derive(Debug)]
+pub struct Place(Arc<Capacity>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let before = self.0.open.fetch_sub(1, Ordering::AcqRel);
+        if before >= self.0.max.load(Ordering::Relaxed) {
+            self.0.freed.notify_one();
+        }
+    }
+}
+
+/// Connections per client address. Looked at only where a limit is set: the lock is then taken twice a
+/// connection.
+#[derive(Debug, Default)]
+pub struct PerAddress(Mutex<HashMap<IpAddr, u32>>);
+
+/// One counted connection; given back on drop.
+#[derive(Debug)]
+pub struct Counted(Arc<PerAddress>, IpAddr);
+
+impl PerAddress {
+    /// Counts a connection unless `max` of that address are open.
+    pub fn take(self: &Arc<Self>, address: IpAddr, max: u32) -> Option<Counted> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(address).or_default();
+        if *count >= max {
+            return None;
+        }
+        *count += 1;
+        Some(Counted(Arc::clone(self), address))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut counts = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.1);
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Opening a connection.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+
+use super::{Connection, OpenGauge, Upstream};
+use crate::backend::Backend;
+
+/// How often a worker that waits for a place looks again.
+const RECHECK: Duration = Duration::from_millis(1);
+
+/// Why no connection was opened. In every case nothing of the request was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// Refused, unreachable, out of descriptors and the like.
+    #[error("connect: {0}")]
+    Failed(#[from] io::Error),
+    /// Not connected in time.
+    #[error("connect timeout after {0:?}")]
+    TimedOut(Duration),
+    /// Its name has not been resolved.
+    #[error("name not resolved")]
+    NoAddress,
+}
+
+/// A connection being opened; see [`Upstream::dial`].
+#[derive(Debug)]
+pub struct Dialing<'a> {
+    upstream: &'a Upstream,
+    backend: Arc<Backend>,
+    limit: u32,
+    timeout: Duration,
+    deadline: Instant,
+}
+
+impl<'a> Dialing<'a> {
+    pub(super) fn new(
+        upstream: &'a Upstream,
+        backend: &Arc<Backend>,
+        limit: u32,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Self {
+        Self { upstream, backend: Arc::clone(backend), limit, timeout, deadline }
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// See [`DialError`].
+    pub async fn connect(self) -> Result<Connection, DialError> {
+        let address = self.backend.address().ok_or(DialError::NoAddress)?;
+        let gauge = self.take_place().await?;
+        let stream = self.in_time(TcpStream::connect(address)).await??;
+        // A request head waits for no further segment. Failing to set it only costs time.
+        let _ = stream.set_nodelay(true);
+        if is_to_itself(&stream, address) {
+            return Err(DialError::Failed(io::ErrorKind::ConnectionRefused.into()));
+        }
+        Ok(Connection::new(stream, address, gauge))
+    }
+
+    /// Counts the connection, once the backend has room for it.
+    async fn take_place(&self) -> Result<OpenGauge, DialError> {
+        let gauge = self.backend.connections_gauge();
+        loop {
+            let before = gauge.fetch_add(1, Ordering::AcqRel);
+            if self.limit == 0 || before < self.limit {
+                return Ok(OpenGauge(Arc::clone(&self.backend)));
+            }
+            gauge.fetch_sub(1, Ordering::AcqRel);
+            if Instant::now() >= self.deadline {
+                return Err(DialError::TimedOut(self.timeout));
+            }
+            self.upstream.fleet.ask_to_close_one(self.backend.id());
+            tokio::time::sleep(RECHECK).await;
+        }
+    }
+
+    async fn in_time<T>(&self, future: impl Future<Output = T>) -> Result<T, DialError> {
+        let timer = self.upstream.wheel.timer();
+        timer.arm(self.deadline);
+        let mut future = std::pin::pin!(future);
+        poll_fn(|cx| {
+            timer.wake(cx.waker());
+            match future.as_mut().poll(cx) {
+                Poll::Ready(done) => Poll::Ready(Ok(done)),
+                Poll::Pending if timer.has_fired() => Poll::Ready(Err(DialError::TimedOut(self.timeout))),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+/// A connect to a local port of the ephemeral range that nobody listens on may get that very port as its
+/// own and succeed with itself (TCP simultaneous open).
+fn is_to_itself(stream: &TcpStream, address: SocketAddr) -> bool {
+    address.ip().is_loopback() && stream.local_addr().is_ok_and(|local| local == address)
+}
