@@ -1,0 +1,175 @@
+//! `[pool.NAME]`
+
+use super::{Places, PoolPlaces, unique};
+use crate::config::model::{
+    Backend, HashKey, Health, HealthKind, PassHost, Pool, PoolTimeouts, Retry, RetryOn,
+};
+use crate::config::report::{Code, Diagnostic, Findings, Span};
+use crate::config::walk::{Section, Value};
+
+/// Keys of `[pool.NAME.health]` that only a request can fulfil.
+const ONLY_HTTP: [&str; 5] = ["path", "host", "method", "expect_status", "expect_body"];
+
+pub(super) fn build(name: &str, section: &Section, places: &mut Places, findings: &mut Findings) -> Pool {
+    let max_connections = section.number("max_connections").map_or(0, to_u32);
+    let hash_key = match section.value("hash_key") {
+        Some(Value::HashKey(key)) => key.clone(),
+        _ => HashKey::ClientIp,
+    };
+    let pass_host = match section.value("pass_host") {
+        Some(Value::Boolean(false)) => PassHost::Backend,
+        Some(Value::Text(host)) => PassHost::Fixed(host.clone()),
+        _ => PassHost::Client,
+    };
+    let none = Section::default();
+    let health_section = section.given("health").and_then(|_| section.table("health"));
+    let retry_section = section.table("retry").unwrap_or(&none);
+    places.pools.push(pool_places(section, health_section, retry_section));
+    Pool {
+        name: name.to_owned(),
+        balance: section.text("balance").unwrap_or_default().to_owned(),
+        hash_key,
+        max_connections,
+        pass_host,
+        backends: backends(section, max_connections, findings),
+        health: health_section.map(|section| health(section, findings)),
+        timeouts: timeouts(section.table("timeouts").unwrap_or(&none)),
+        retry: retry(retry_section),
+    }
+}
+
+fn pool_places(section: &Section, health: Option<&Section>, retry: &Section) -> PoolPlaces {
+    PoolPlaces {
+        section: section.span.clone(),
+        backends: section.given("backends").map_or_else(|| section.span.clone(), |entry| entry.key.clone()),
+        hash_key: section.given("hash_key").map(|entry| entry.key.clone()),
+        health_timeout: health.map(|health| health.place("timeout")).unwrap_or_default(),
+        health_method: health.map(|health| health.place("method")).unwrap_or_default(),
+        retry_methods: retry.list("methods").iter().map(|item| item.span.clone()).collect(),
+    }
+}
+
+fn backends(section: &Section, pool_limit: u32, findings: &mut Findings) -> Vec<Backend> {
+    let mut backends = Vec::new();
+    let mut places: Vec<(Span, bool)> = Vec::new();
+    for item in section.list("backends") {
+        let backend = match &item.value {
+            Value::Text(address) => Backend {
+                name: address.clone(),
+                address: address.clone(),
+                weight: 1,
+                backup: false,
+                max_connections: pool_limit,
+            },
+            Value::Table(table) => {
+                let address = table.text("address").unwrap_or_default().to_owned();
+                let name = match (table.given("name"), table.text("name")) {
+                    (_, Some(name)) => name.to_owned(),
+                    (Some(_), None) => String::new(),
+                    (None, None) => address.clone(),
+                };
+                Backend {
+                    name,
+                    address,
+                    weight: table
+                        .number("weight")
+                        .map_or(1, |weight| u16::try_from(weight).unwrap_or(u16::MAX)),
+                    backup: table.boolean("backup").unwrap_or(false),
+                    max_connections: table.number("max_connections").map_or(pool_limit, to_u32),
+                }
+            }
+            _ => continue,
+        };
+        places.push(match &item.value {
+            Value::Table(table) if table.given("name").is_some() => (table.place("name"), true),
+            Value::Table(table) if table.given("address").is_some() => (table.place("address"), false),
+            _ => (item.span.clone(), false),
+        });
+        backends.push(backend);
+    }
+    let named = backends.iter().zip(&places);
+    let named = named.map(|(backend, (span, written))| (backend.name.as_str(), span.clone(), *written));
+    unique("backend", named, "the name is the address where none is given", findings);
+    backends
+}
+
+fn health(section: &Section, findings: &mut Findings) -> Health {
+    let tcp = section.text("type") == Some("tcp");
+    if tcp {
+        for entry in ONLY_HTTP.iter().filter_map(|key| section.given(key).map(|entry| (key, entry))) {
+            let message = format!("`{}` has no meaning for a check of type \"tcp\"", entry.0);
+            let one =
+                Diagnostic::error(Code::Conflict, entry.1.key.clone(), message).label("nothing reads it");
+            findings.push(one.note(section.place("type"), "`type` is here"));
+        }
+    }
+    let interval = section.duration("interval").unwrap_or_default();
+    let statuses = section.list("expect_status").iter();
+    Health {
+        kind: if tcp { HealthKind::Tcp } else { HealthKind::Http },
+        path: section.text("path").unwrap_or("/").to_owned(),
+        host: section.text("host").map(str::to_owned),
+        method: section.text("method").unwrap_or("GET").to_owned(),
+        expect_status: statuses
+            .filter_map(
+                |item| if let Value::Statuses(from, to) = item.value { Some((from, to)) } else { None },
+            )
+            .collect(),
+        expect_body: section.text("expect_body").map(str::to_owned),
+        port: section.number("port").and_then(|port| u16::try_from(port).ok()),
+        interval,
+        // A quarter of the shortest interval is not zero, so no loop can spin.
+        fast_interval: section.duration("fast_interval").unwrap_or(interval / 4),
+        down_interval: section.duration("down_interval").unwrap_or(interval),
+        timeout: section.duration("timeout").unwrap_or_default(),
+        rise: section.number("rise").map_or(1, to_u32),
+        fall: section.number("fall").map_or(1, to_u32),
+        initial_up: section.text("initial") != Some("down"),
+    }
+}
+
+fn timeouts(section: &Section) -> PoolTimeouts {
+    PoolTimeouts {
+        connect: section.duration("connect").unwrap_or_default(),
+        response: section.duration("response").unwrap_or_default(),
+        idle: section.duration("idle").unwrap_or_default(),
+        tunnel: section.duration("tunnel").unwrap_or_default(),
+        keep_alive: section.duration("keep_alive").unwrap_or_default(),
+    }
+}
+
+fn retry(section: &Section) -> Retry {
+    let mut on = RetryOn::default();
+    for item in section.list("on") {
+        match &item.value {
+            Value::Text(word) => match word.as_str() {
+                "connect" => on.connect = true,
+                "reset" => on.reset = true,
+                "invalid" => on.invalid = true,
+                _ => on.timeout = true,
+            },
+            Value::Statuses(from, to) => on.statuses.extend(*from..=*to),
+            _ => {}
+        }
+    }
+    on.statuses.sort_unstable();
+    on.statuses.dedup();
+    let mut methods = Vec::new();
+    for item in section.list("methods") {
+        if let Value::Text(method) = &item.value {
+            methods.push(method.clone());
+        }
+    }
+    Retry {
+        attempts: section.number("attempts").map_or(0, to_u32),
+        on,
+        methods,
+        budget: section.fraction("budget").unwrap_or(0.0),
+        buffer: section.number("buffer").map_or(0, to_u32),
+    }
+}
+
+/// The table of keys holds the bounds; none exceeds 32 bits where this is used.
+fn to_u32(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}

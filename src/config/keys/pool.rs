@@ -1,0 +1,295 @@
+//! `[pool.NAME]`
+
+use super::{Key, Kind, NONE, Preset, Syntax, key, later};
+
+/// As many as a 32-bit counter of requests in flight can never reach by accident.
+const IN_FLIGHT_MAX: u64 = 1 << 30;
+/// More tries than this only prolong an outage.
+const ATTEMPTS_MAX: u64 = 100;
+/// Results in a row; more would never be reached in practice.
+const STREAK_MAX: u64 = 1000;
+/// Held per request in flight.
+const RETRY_BUFFER_MAX: u64 = 1 << 30;
+
+pub(super) static POOL: &[Key] = &[
+    key("balance", Kind::Balance, "\"round-robin\"", "How a backend is chosen; see «Balancing» below."),
+    key("hash_key", Kind::Text(Syntax::HashKey), "\"client-ip\"", "What `balance = \"hash\"` hashes."),
+    later("hash_balance_factor", "number", "none", "Consistent hashing with bounded load."),
+    later("slow_start", "duration", "0s = off", "Ramp of a backend that comes up."),
+    later(
+        "panic_threshold",
+        "number",
+        "0.0 = never",
+        "Below this share of healthy backends, health is ignored.",
+    ),
+    key(
+        "max_connections",
+        Kind::Either(&[
+            Kind::Integer { min: 0, max: IN_FLIGHT_MAX },
+            Kind::Choice { now: &[], later: &["adaptive"] },
+        ]),
+        "0",
+        "Requests and tunnels in flight at one backend, over all workers; 0: no limit. Also the bound on its \
+         open connections. Probes are not counted. When all backends are full: 503 at once.",
+    ),
+    Key {
+        name: "queue",
+        kind: Kind::Later("table", QUEUE),
+        default: NONE,
+        doc: "Where requests wait for a free backend.",
+    },
+    later("protocol", "h1, h2 or auto", "h1", "What is spoken to the backends."),
+    key(
+        "pass_host",
+        Kind::Either(&[Kind::Boolean, Kind::Text(Syntax::Authority)]),
+        "true",
+        "true: the client's Host; false: the backend's address; or a string.",
+    ),
+    later("proxy_protocol", "off, v1 or v2", "off", "A PROXY header for the backends."),
+    later("hedge", "boolean", "false", "A second try at the observed p95."),
+    later("load_header", "string", "none", "A backend's own report, 0.0 to 1.0."),
+    Key {
+        name: "backends",
+        kind: Kind::List {
+            of: &Kind::Either(&[Kind::Text(Syntax::Address), Kind::Table(BACKEND)]),
+            empty: false,
+        },
+        default: Preset::Required,
+        doc: "\"10.0.0.11:8080\" is short for { address = \"10.0.0.11:8080\" }. A host name is resolved at load \
+              and again, off the workers; one that does not resolve is down with that reason, and no failed \
+              start.",
+    },
+    Key {
+        name: "tls",
+        kind: Kind::Later("table", TLS),
+        default: Preset::Words("plain TCP"),
+        doc: "TLS to the backends.",
+    },
+    Key {
+        name: "health",
+        kind: Kind::Table(HEALTH),
+        default: Preset::Words("off until this table stands"),
+        doc: "Active checks.",
+    },
+    Key {
+        name: "passive",
+        kind: Kind::Later("table", PASSIVE),
+        default: NONE,
+        doc: "What live traffic says.",
+    },
+    Key {
+        name: "timeouts",
+        kind: Kind::Table(TIMEOUTS),
+        default: Preset::Words("all defaults"),
+        doc: "How long we wait for backends.",
+    },
+    Key {
+        name: "retry",
+        kind: Kind::Table(RETRY),
+        default: Preset::Words("all defaults"),
+        doc: "When a request is sent again.",
+    },
+    Key {
+        name: "sticky",
+        kind: Kind::Later("table", STICKY),
+        default: Preset::Words("off"),
+        doc: "Keeps a client at its backend.",
+    },
+    Key { name: "slo", kind: Kind::Later("table", &SLO), default: NONE, doc: "Objectives." },
+];
+
+static BACKEND: &[Key] = &[
+    Key {
+        name: "name",
+        kind: Kind::Text(Syntax::Segment),
+        default: Preset::Words("the address"),
+        doc: "Unique within the pool; stands in logs and metrics.",
+    },
+    Key {
+        name: "address",
+        kind: Kind::Text(Syntax::Address),
+        default: Preset::Required,
+        doc: "Host and port, 1 to 65535; IPv6 in brackets.",
+    },
+    key("weight", Kind::Integer { min: 0, max: 65535 }, "1", "Its share of the traffic; 0: no new traffic."),
+    key("backup", Kind::Boolean, "false", "Used only when no other is usable."),
+    Key {
+        name: "max_connections",
+        kind: Kind::Integer { min: 0, max: IN_FLIGHT_MAX },
+        default: Preset::Words("the pool's"),
+        doc: "Replaces the pool's; 0: no limit.",
+    },
+    later("priority", "integer", "0", "A finer form of `backup`."),
+    later("resolve", "first or all", "first", "Whether each address of the name is a backend."),
+    later("srv", "string", "none", "Backends from an SRV record."),
+];
+
+static HEALTH: &[Key] = &[
+    key(
+        "type",
+        Kind::Choice { now: &["http", "tcp"], later: &["grpc"] },
+        "\"http\"",
+        "http: a request and its status; tcp: a connection that opens (path, host, method and expect_* then \
+         have no meaning and are refused).",
+    ),
+    key("path", Kind::Text(Syntax::Target), "\"/\"", "What is asked for."),
+    Key {
+        name: "host",
+        kind: Kind::Text(Syntax::Authority),
+        default: Preset::Words("the backend's address"),
+        doc: "The Host field of the probe.",
+    },
+    key("method", Kind::Text(Syntax::Method), "\"GET\"", "The method of the probe."),
+    key(
+        "expect_status",
+        Kind::List { of: &Kind::Statuses, empty: false },
+        "[\"200-399\"]",
+        "Statuses that mean success; integers, strings, or ranges such as \"200-399\".",
+    ),
+    Key {
+        name: "expect_body",
+        kind: Kind::Text(Syntax::Needle),
+        default: NONE,
+        doc: "A substring within the first 16 KiB.",
+    },
+    Key {
+        name: "port",
+        kind: Kind::Integer { min: 1, max: 65535 },
+        default: Preset::Words("the backend's own"),
+        doc: "Where probes connect.",
+    },
+    key(
+        "interval",
+        Kind::Duration { zero: false },
+        "\"2s\"",
+        "Between probes of a settled backend, with 10 % jitter.",
+    ),
+    Key {
+        name: "fast_interval",
+        kind: Kind::Duration { zero: false },
+        default: Preset::Words("interval / 4"),
+        doc: "While a backend is going up or down, and at once after a failed connect of live traffic.",
+    },
+    Key {
+        name: "down_interval",
+        kind: Kind::Duration { zero: false },
+        default: Preset::Words("interval"),
+        doc: "While a backend is down.",
+    },
+    key("timeout", Kind::Duration { zero: false }, "\"1s\"", "The whole probe."),
+    key("rise", Kind::Integer { min: 1, max: STREAK_MAX }, "2", "Consecutive successes until up."),
+    key("fall", Kind::Integer { min: 1, max: STREAK_MAX }, "3", "Consecutive failures until down."),
+    key(
+        "initial",
+        Kind::Choice { now: &["up", "down"], later: &[] },
+        "\"up\"",
+        "The state before the first result; in either case the first result alone decides.",
+    ),
+    Key { name: "agent", kind: Kind::Later("table", AGENT), default: NONE, doc: "HAProxy's agent line." },
+];
+
+static TIMEOUTS: &[Key] = &[
+    key("connect", Kind::Duration { zero: false }, "\"2s\"", "Until the connection stands."),
+    key(
+        "response",
+        Kind::Duration { zero: false },
+        "\"30s\"",
+        "From the end of the request to the head of the response; 504.",
+    ),
+    key(
+        "idle",
+        Kind::Duration { zero: false },
+        "\"60s\"",
+        "Without progress while we wait for the backend's body.",
+    ),
+    key(
+        "tunnel",
+        Kind::Duration { zero: false },
+        "\"1h\"",
+        "In place of idle for upgraded connections, text/event-stream and gRPC streams.",
+    ),
+    key(
+        "keep_alive",
+        Kind::Duration { zero: false },
+        "\"30s\"",
+        "An idle pooled connection; a backend's «Keep-Alive: timeout=N» shortens it to N - 1 s. Requests that \
+         are not idempotent take only a connection idle for less than 1 s, or a fresh one.",
+    ),
+];
+
+static RETRY: &[Key] = &[
+    key(
+        "attempts",
+        Kind::Integer { min: 1, max: ATTEMPTS_MAX },
+        "2",
+        "Further tries, each on another backend while one is left. `on = []` switches retries off.",
+    ),
+    key(
+        "on",
+        Kind::List { of: &Kind::Cause, empty: true },
+        "[\"connect\", \"reset\", \"invalid\"]",
+        "connect: refused, unreachable, or not connected within timeouts.connect, nothing of the request was \
+         sent; reset: the connection ended with no byte of a response; invalid: an unparsable head; timeout: \
+         no head within timeouts.response; or statuses from 400 to 599.",
+    ),
+    key(
+        "methods",
+        Kind::List { of: &Kind::Text(Syntax::Method), empty: true },
+        "[\"GET\", \"HEAD\", \"OPTIONS\", \"PUT\", \"DELETE\", \"TRACE\"]",
+        "connect is retried for every method. A request of another method of which any byte was sent is never \
+         repeated.",
+    ),
+    key(
+        "budget",
+        Kind::Fraction { max: 10.0 },
+        "0.2",
+        "Sliding window: retries <= max(budget x requests of the last 10 s, 30 per 10 s). The first retry \
+         after a failed connect is not charged while another backend of the pool accepted a connection \
+         within the last second.",
+    ),
+    key(
+        "buffer",
+        Kind::Size { min: 1, max: RETRY_BUFFER_MAX, zero: false },
+        "\"64KiB\"",
+        "A longer request body is not retried once it has begun to flow.",
+    ),
+];
+
+static QUEUE: &[Key] = &[
+    later("max", "integer", "none", "How many wait; 0: 503 at once."),
+    later("timeout", "duration", "none", "How long."),
+];
+static TLS: &[Key] = &[
+    later("ca", "string", "the system's roots", "Who signs the backends' certificates."),
+    later("server_name", "string", "the host of the address", "The name that is asked for."),
+    later("cert", "string", "none", "Client certificate."),
+    later("key", "string", "none", "Its key."),
+    later("verify", "boolean", "true", "Whether the certificate is checked."),
+];
+static PASSIVE: &[Key] = &[
+    later("enabled", "boolean", "true", "Whether live traffic is judged."),
+    later("consecutive_failures", "integer", "5", "Failures in a row."),
+    later("failure_ratio", "number", "0.5", "Of at least min_requests in window."),
+    later("min_requests", "integer", "20", "Before the ratio counts."),
+    later("window", "duration", "10s", "Over which the ratio counts."),
+    later("latency_factor", "number", "0.0 = off", "Above this multiple of the pool's median."),
+    later("eject_for", "duration", "10s", "Doubled at each repetition, at most 5 minutes."),
+    later("max_ejected", "number", "0.5", "Of the pool, rounded down."),
+    later("end_by_check", "boolean", "true", "A successful active check ends an ejection."),
+];
+static AGENT: &[Key] = &[
+    later("port", "integer", "none", "Where the agent listens."),
+    later("interval", "duration", "none", "Between questions."),
+];
+static STICKY: &[Key] = &[
+    later("cookie", "string", "EQ_ and the pool's name", "Its name."),
+    later("key_file", "string", "none", "At least 32 bytes, the same on every node."),
+    later("ttl", "duration", "a session cookie", "How long it holds."),
+];
+
+pub(super) static SLO: [Key; 4] = [
+    later("availability", "number", "none", "Percent of requests that succeed."),
+    later("latency", "duration", "none", "What counts as fast."),
+    later("latency_ratio", "number", "none", "Percent of requests that are fast."),
+    later("window", "duration", "none", "Over which time."),
+];

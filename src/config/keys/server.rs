@@ -1,0 +1,95 @@
+//! `[server]`, `[admin]`, `[log]`, `[tracing]`
+
+use super::{Key, Kind, NONE, Preset, Syntax, key, later};
+
+/// More threads than this serve nobody: a value above it is a slip of the hand.
+const WORKERS_MAX: u64 = 1024;
+
+pub(super) static SERVER: &[Key] = &[
+    Key {
+        name: "workers",
+        kind: Kind::Integer { min: 1, max: WORKERS_MAX },
+        default: Preset::Words("one per CPU the process may run on"),
+        doc: "Worker threads. A reload cannot change it.",
+    },
+    key(
+        "drain_timeout",
+        Kind::Duration { zero: false },
+        "\"30s\"",
+        "How long open requests may go on after a stop, or after a reload removed their listener or backend.",
+    ),
+    key(
+        "shutdown_delay",
+        Kind::Duration { zero: true },
+        "\"0s\"",
+        "After TERM: not ready but still accepting for so long (Kubernetes, keepalived).",
+    ),
+    later("upgrade_timeout", "duration", "60s", "How long the old process lives after a binary upgrade."),
+    later(
+        "buffer_memory",
+        "size",
+        "64MiB",
+        "All relay and retry buffers beyond the first 4 KiB of each connection.",
+    ),
+    key(
+        "via",
+        Kind::Boolean,
+        "true",
+        "`Via` on requests and responses (RFC 9110 7.6.3). nginx backends stop compressing when they see it \
+         (`gzip_proxied`).",
+    ),
+    later("state_file", "string", "none", "Keeps the availability ledger over a restart."),
+];
+
+pub(super) static ADMIN: &[Key] = &[
+    key(
+        "bind",
+        Kind::Text(Syntax::Bind),
+        "\"127.0.0.1:9900\"",
+        "Where metrics, health and API are served; taken first and without SO_REUSEPORT, so that a second \
+         instance stops with a clear error. A reload cannot change it.",
+    ),
+    Key {
+        name: "token_file",
+        kind: Kind::Text(Syntax::File),
+        default: NONE,
+        doc: "File with the bearer token, read at load; white space around it is dropped. A relative name \
+              counts from the working directory. Calls that change something need on a loopback bind a \
+              Host that is loopback or the bind address, no foreign Origin, and the header X-Equipoise; with \
+              a token, or off loopback, always the bearer token.",
+    },
+    later("recent_requests", "integer", "1000", "Ring of recent decisions for `explain`."),
+];
+
+pub(super) static LOG: &[Key] = &[
+    key(
+        "level",
+        Kind::Choice { now: &["error", "warn", "info", "debug", "trace"], later: &[] },
+        "\"info\"",
+        "The least severe level that is written.",
+    ),
+    Key {
+        name: "format",
+        kind: Kind::Choice { now: &["text", "json"], later: &[] },
+        default: Preset::Words("text on a terminal, json otherwise"),
+        doc: "How a line is written.",
+    },
+    Key {
+        name: "access",
+        kind: Kind::Later("table", ACCESS),
+        default: Preset::Words("off"),
+        doc: "One line per request.",
+    },
+];
+
+static ACCESS: &[Key] = &[
+    later("format", "json, common, combined, haproxy or off", "off", "How a line is written."),
+    later("template", "string", "none", "A format of one's own."),
+    later("path", "string", "-", "A file, or - for standard output."),
+    later("sample", "number", "1.0", "Share of the requests that are written; errors always are."),
+];
+
+pub(super) static TRACING: &[Key] = &[
+    later("otlp", "string", "none", "Where spans are exported as OTLP over HTTP/protobuf."),
+    later("sample", "number", "0.01", "Share of the traces begun here; a parent's decision is kept."),
+];
