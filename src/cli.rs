@@ -1,8 +1,95 @@
-//! Commands.
+//! Commands: each has its arguments here and its work in a file of its own below.
 
+mod check;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Runs the command line and gives its exit code.
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Where the configuration is expected when no `-c` says otherwise.
+const CONFIG: &str = "/etc/equipoise/equipoise.toml";
+
+/// EX_CONFIG of sysexits.h: the configuration is wrong.
+const EXIT_CONFIG: u8 = 78;
+
+/// A layer-7 HTTP reverse-proxy load balancer.
+#[derive(Debug, Parser)]
+#[command(name = "equipoise", version = version(), arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Reads and checks the configuration without binding anything
+    ///
+    /// Shows all errors and warnings at once. Exits with 0 when the file can be used, 78 when it cannot.
+    Check {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// text for people, json for editors and CI
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+}
+
+/// The configuration file of `run` and `check`.
+#[derive(Debug, clap::Args)]
+struct ConfigFile {
+    /// The configuration file
+    #[arg(short = 'c', long = "config", value_name = "FILE", default_value = CONFIG)]
+    path: PathBuf,
+}
+
+/// How output is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For tools.
+    Json,
+}
+
+/// Runs the command line and gives its exit code: 0 well, 1 a failure at run time, 2 wrong usage, 78 the
+/// configuration is wrong.
 pub fn main() -> ExitCode {
-    ExitCode::from(2)
+    match Arguments::parse().command {
+        Command::Check { file, format } => check::run(&file.path, format),
+    }
+}
+
+/// Version, commit, TLS provider.
+fn version() -> &'static str {
+    const COMMIT: &str = match option_env!("EQUIPOISE_COMMIT") {
+        Some(commit) => commit,
+        None => "unknown",
+    };
+    static TEXT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    TEXT.get_or_init(|| format!("{} (commit {COMMIT}; TLS: none in this build)", env!("CARGO_PKG_VERSION")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_file_has_a_default_place() {
+        let Command::Check { file, format } = Arguments::parse_from(["equipoise", "check"]).command;
+        assert_eq!(file.path, PathBuf::from(CONFIG));
+        assert_eq!(format, Format::Text);
+    }
+
+    #[test]
+    fn wrong_usage_is_exit_code_2() {
+        let error = Arguments::try_parse_from(["equipoise", "check", "--format", "xml"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+    }
 }
