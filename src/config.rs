@@ -1,7 +1,7 @@
 //! TOML text → checked description, or all its errors with their places.
 //!
-//! Steps: [`syntax`] (text → tables, all syntax errors), [`walk`] (tables × the table of [`keys`] → values of
-//! the right kind), [`build`] (values → description, checks across keys), [`lint`] (what is allowed but
+//! Steps: `syntax` (text → tables, all syntax errors), `walk` (tables × the table of `keys` → values of
+//! the right kind), `build` (values → description, checks across keys), `lint` (what is allowed but
 //! probably not meant). Each goes on after an error, so that one run shows them all.
 
 mod build;
@@ -93,7 +93,7 @@ pub fn load(path: &Path, vocabulary: &Vocabulary<'_>) -> Reading {
 /// All of a file, unless it is larger than `most` bytes.
 fn read_bounded(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    // A pipe or a device could keep us waiting, or go on for ever.
+    // A directory opens well; reading it would fail with a message that says less.
     if file.metadata().is_ok_and(|meta| meta.is_dir()) {
         return Err("is a directory".into());
     }
