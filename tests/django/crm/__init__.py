@@ -1,0 +1,1 @@
+"""A small CRM: Django's admin site over one table of customers."""
