@@ -2,12 +2,14 @@
 
 import os
 import random
+import re
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -169,9 +171,9 @@ class Balancer:
 
     def wait_state(self, name, up):
         """Waits until health checks have found the instance up or down."""
-        line = f'equipoise_backend_up{{backend="{name}",pool="crm"}} {int(up)}'
+        line = re.compile(rf'^equipoise_backend_up{{[^}}]*backend="{name}"[^}}]*}} {int(up)}$', re.MULTILINE)
         what = f"{name} is {'up' if up else 'down'}"
-        wait_until(what, lambda: line in fetch(self.admin_port, "/metrics")[1].splitlines())
+        wait_until(what, lambda: line.search(fetch(self.admin_port, "/metrics")[1]))
 
     def stop(self):
         """Drains it as an operator would, and returns its exit code."""
