@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154
 # Read by benches/compare and benches/instructions: free ports, the origin, the same job for each product, and
 # the end of all that was started. Needs bash; expects `work` (a directory of its own) to be set.
 
