@@ -78,6 +78,7 @@ class Answer:
     began: float
     ended: float
     token: str | None = None
+    served_by: str | None = None
 
     def __str__(self):
         return f"{self.status} after {self.ended - self.began:.3f} s" + (f" (token {self.token})" if self.token else "")
@@ -138,13 +139,14 @@ class _Session:
         if fields is not None:
             body = urllib.parse.urlencode({"csrfmiddlewaretoken": self.cookies["csrftoken"], **fields})
             headers["Content-Type"] = "application/x-www-form-urlencoded"
+        served_by = None
         began = time.monotonic()
         try:
-            status = self._exchange(method, path, body, headers)
+            status, served_by = self._exchange(method, path, body, headers)
         except (OSError, http.client.HTTPException) as error:
             status = repr(error)
             self.connection = None
-        return Answer(status, began, time.monotonic(), token)
+        return Answer(status, began, time.monotonic(), token, served_by)
 
     def _exchange(self, method, path, body, headers):
         if self.connection is None:
@@ -155,7 +157,7 @@ class _Session:
         for line in response.headers.get_all("Set-Cookie") or []:
             name, _, value = line.partition(";")[0].partition("=")
             self.cookies[name] = value
-        return response.status
+        return response.status, response.headers["X-Served-By"]
 
     @staticmethod
     def _expect(answer, status):
