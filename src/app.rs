@@ -1,1 +1,243 @@
-//! (under construction)
+//! Builds the daemon from a configuration and runs it to its end. The one file that knows everyone.
+
+use std::future::Future;
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+use tokio::sync::{mpsc, watch};
+
+use crate::admin::{self, BackendView, Findings, House, PoolView};
+use crate::config::Config;
+use crate::control::{Control, Logging, Received, Reloaded, Signals, Source};
+use crate::drain::{self, Phase};
+use crate::listen::{self, Command, MAX_COMMANDS};
+use crate::observe::Metrics;
+use crate::proxy::Worker;
+use crate::snapshot::Pool;
+use crate::upstream::Fleet;
+
+/// EX_CONFIG of sysexits.h: the configuration is wrong.
+pub const EXIT_CONFIG: u8 = 78;
+
+/// How long the workers may take to put down what was ended.
+const LAST_BREATH: Duration = Duration::from_secs(1);
+
+/// Where the daemon can be reached.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    /// Listener names and real addresses.
+    pub listeners: Vec<(Arc<str>, SocketAddr)>,
+    /// The admin endpoint.
+    pub admin: SocketAddr,
+}
+
+/// Runs the daemon in the foreground until it is told to stop.
+pub fn run(source: Source) -> ExitCode {
+    run_with(source, |_| {})
+}
+
+/// The same; `ready` hears once of the real addresses, when connections are accepted.
+pub fn run_with(source: Source, ready: impl FnOnce(&Bound)) -> ExitCode {
+    let reading = source.read();
+    eprint!("{}", reading.report.to_text(std::io::stderr().is_terminal()));
+    let Some(config) = reading.config else { return ExitCode::from(EXIT_CONFIG) };
+    let logging = Logging::begin(&config.log);
+    let files = raise_file_limit();
+    let ended = runtime().context("cannot start the control thread").and_then(|control| {
+        let ended = control.block_on(serve(source, config, logging, files, ready));
+        // A name look-up may hang in the system's resolver: it must not hold the end up.
+        control.shutdown_background();
+        ended
+    });
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn runtime() -> std::io::Result<LocalRuntime> {
+    Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
+}
+
+/// Raises the soft limit on open files to the hard one; gives the limit in force.
+fn raise_file_limit() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    if raised.is_ok() { limit.maximum } else { limit.current }.unwrap_or(u64::MAX)
+}
+
+async fn serve(
+    source: Source,
+    config: Config,
+    logging: Logging,
+    files: u64,
+    ready: impl FnOnce(&Bound),
+) -> anyhow::Result<()> {
+    let mut signals = Signals::catch().context("cannot catch signals")?;
+    // First and exclusively: a second instance stops here instead of taking half of the traffic.
+    let admin = TcpListener::bind(config.admin.bind).await.with_context(|| {
+        format!("admin: cannot bind {} (is another instance running?)", config.admin.bind)
+    })?;
+    let workers = config.server.workers;
+    let metrics = Metrics::new(workers);
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(MAX_COMMANDS)).unzip();
+    let control =
+        Rc::new(Control::start(source, &config, Arc::clone(&metrics), senders, logging, files).await?);
+    let (end, watching) = drain::channel();
+    start_workers(&control, receivers, &watching)?;
+    drop(watching);
+    control.open().await;
+    metrics.set_ready(true);
+    let bound = Bound { listeners: control.addresses(), admin: admin.local_addr()? };
+    tracing::info!(target: "equipoise::app", version = env!("CARGO_PKG_VERSION"), workers, admin = %bound.admin, "ready");
+    ready(&bound);
+    let (stop_admin, stopped) = watch::channel(());
+    let house = Rc::new(Running { control: Rc::clone(&control), metrics: Arc::clone(&metrics) });
+    let serving = tokio::task::spawn_local(admin::serve(admin, house, async move {
+        let mut stopped = stopped;
+        let _ = stopped.changed().await;
+    }));
+    until_stopped(&mut signals, &control).await;
+    metrics.set_ready(false);
+    stop(&mut signals, &control, &end).await;
+    drop(stop_admin);
+    let _ = tokio::time::timeout(LAST_BREATH, serving).await;
+    Ok(())
+}
+
+fn start_workers(
+    control: &Control,
+    receivers: Vec<mpsc::Receiver<Command>>,
+    watching: &drain::Watch,
+) -> anyhow::Result<()> {
+    let fleet = Fleet::new(receivers.len());
+    for (index, commands) in receivers.into_iter().enumerate() {
+        let (shared, fleet, end) = (control.shared(), fleet.clone(), watching.clone());
+        let runtime = move || -> std::io::Result<()> {
+            let runtime = runtime()?;
+            let mailbox = fleet.mailbox(index);
+            let worker = Worker::new(index, shared, fleet);
+            runtime.block_on(listen::run(Rc::new(worker), commands, mailbox, end));
+            Ok(())
+        };
+        std::thread::Builder::new()
+            .name(format!("worker-{index}"))
+            .spawn(move || {
+                if let Err(error) = runtime() {
+                    tracing::error!(target: "equipoise::app", worker = index, "worker cannot start: {error}");
+                }
+            })
+            .context("cannot start a worker thread")?;
+    }
+    Ok(())
+}
+
+/// Obeys signals up to the one that stops.
+async fn until_stopped(signals: &mut Signals, control: &Rc<Control>) {
+    loop {
+        match signals.next().await {
+            Received::Stop => return,
+            Received::Reload => {
+                let control = Rc::clone(control);
+                tokio::task::spawn_local(async move { control.reload().await });
+            }
+            Received::ReopenLogs => {
+                tracing::info!(target: "equipoise::app", "USR1: there is no log file to reopen");
+            }
+            Received::Upgrade => {
+                tracing::warn!(target: "equipoise::app", "USR2: binary upgrade is not supported yet; nothing has changed");
+            }
+        }
+    }
+}
+
+/// Drains: not ready for a while, then no new connections, then the end of what is left. A second signal
+/// to stop ends at once.
+async fn stop(signals: &mut Signals, control: &Control, end: &drain::Signal) {
+    let snapshot = control.snapshot();
+    tracing::info!(target: "equipoise::app", delay = ?snapshot.shutdown_delay, drain_timeout = ?snapshot.drain_timeout, "stopping");
+    let drained = async {
+        tokio::time::sleep(snapshot.shutdown_delay).await;
+        end.advance(Phase::Draining);
+        tokio::time::timeout(snapshot.drain_timeout, end.finished()).await.is_ok()
+    };
+    let drained = tokio::select! {
+        drained = drained => drained,
+        () = second_stop(signals) => false,
+    };
+    if !drained {
+        tracing::warn!(target: "equipoise::app", "ending what is still open");
+        end.advance(Phase::Ended);
+        let _ = tokio::time::timeout(LAST_BREATH, end.finished()).await;
+    }
+    tracing::info!(target: "equipoise::app", "stopped");
+}
+
+async fn second_stop(signals: &mut Signals) {
+    while signals.next().await != Received::Stop {}
+}
+
+/// The running daemon, as the admin endpoint sees it.
+struct Running {
+    control: Rc<Control>,
+    metrics: Arc<Metrics>,
+}
+
+impl House for Running {
+    fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    fn pools(&self) -> Vec<PoolView> {
+        let now = Instant::now();
+        self.control.snapshot().pools.iter().map(|pool| view(pool, now)).collect()
+    }
+
+    fn token(&self) -> Option<String> {
+        self.control.snapshot().admin_token.clone()
+    }
+
+    fn reload(&self) -> Pin<Box<dyn Future<Output = admin::Reload>>> {
+        let control = Rc::clone(&self.control);
+        Box::pin(async move { findings(control.reload().await) })
+    }
+}
+
+fn view(pool: &Pool, now: Instant) -> PoolView {
+    let backends = pool.members.iter().map(|m| BackendView::of(&m.series, m.weight, m.backup, now)).collect();
+    PoolView::of(&pool.series, pool.algorithm.name, backends, now)
+}
+
+fn findings(reloaded: Reloaded) -> admin::Reload {
+    let applied = reloaded.is_applied();
+    let mut items: Vec<serde_json::Value> =
+        serde_json::from_str(&reloaded.report.to_json()).unwrap_or_default();
+    let mut text = reloaded.report.to_text(false);
+    if let Some(refused) = reloaded.refused {
+        items.push(serde_json::json!({
+            "severity": "error",
+            "code": "bind",
+            "message": refused.to_string(),
+            "file": reloaded.report.file(),
+        }));
+        text.push_str(&format!("error: {refused}\n"));
+    }
+    let findings = Findings { items, text };
+    if applied {
+        admin::Reload::Applied { warnings: findings }
+    } else {
+        admin::Reload::Rejected { diagnostics: findings }
+    }
+}

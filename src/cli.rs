@@ -1,17 +1,19 @@
 //! Commands: each has its arguments here and its work in a file of its own below.
 
 mod check;
+mod remote;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::{app, control, demo};
+
 /// Where the configuration is expected when no `-c` says otherwise.
 const CONFIG: &str = "/etc/equipoise/equipoise.toml";
 
-/// EX_CONFIG of sysexits.h: the configuration is wrong.
-const EXIT_CONFIG: u8 = 78;
+use crate::app::EXIT_CONFIG;
 
 /// A layer-7 HTTP reverse-proxy load balancer.
 #[derive(Debug, Parser)]
@@ -23,6 +25,21 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Runs the balancer in the foreground
+    Run {
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// Shows the balancer at work, with backends of its own; nothing else is needed
+    Demo {
+        /// The port to balance on (default: 8080, or one that is free)
+        #[arg(long, value_name = "N")]
+        port: Option<u16>,
+    },
+    /// Makes a running balancer read its configuration again
+    Reload(remote::ReloadArgs),
+    /// Shows the pools of a running balancer
+    Status(remote::StatusArgs),
     /// Reads and checks the configuration without binding anything
     ///
     /// Shows all errors and warnings at once. Exits with 0 when the file can be used, 78 when it cannot.
@@ -56,6 +73,10 @@ enum Format {
 /// configuration is wrong.
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
+        Command::Run { file } => app::run(control::Source::File(file.path)),
+        Command::Demo { port } => demo::run(port),
+        Command::Reload(args) => remote::reload(&args),
+        Command::Status(args) => remote::status(&args),
         Command::Check { file, format } => check::run(&file.path, format),
     }
 }

@@ -4,7 +4,6 @@
 //! reconcile probes → drain what was removed. Whatever fails before the swap leaves everything as it was.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,10 +13,10 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::backend::Backend;
-use crate::config::{self, Config, Reading};
+use crate::config::{self, Config, Reading, Report};
 use crate::discovery::Names;
 use crate::health::{Event, Monitor, Target, What};
-use crate::listen::{self, Command};
+use crate::listen::Command;
 use crate::observe::{CheckResult, Metrics};
 use crate::snapshot::{self, Snapshot};
 
@@ -92,6 +91,22 @@ pub enum StartError {
     },
 }
 
+/// What a reload came to.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// Everything the file has to be told about: warnings, and errors where it was rejected for them.
+    pub report: Report,
+    /// Why a file without errors was rejected all the same.
+    pub refused: Option<StartError>,
+}
+
+impl Reloaded {
+    /// Whether the new configuration is in force.
+    pub fn is_applied(&self) -> bool {
+        self.refused.is_none() && !self.report.has_errors()
+    }
+}
+
 impl Control {
     /// Compiles the first snapshot, resolves names and binds every listener. Workers get their sockets by
     /// [`Self::open`], once they run.
@@ -153,30 +168,29 @@ impl Control {
     }
 
     /// Reads the configuration again and puts it into force, or changes nothing.
-    pub async fn reload(&self) -> Reading {
+    pub async fn reload(&self) -> Reloaded {
         let _alone = self.reloading.lock().await;
-        let mut reading = self.source.read();
-        let Some(config) = reading.config.take() else {
-            tracing::error!(target: "equipoise::control", "reload rejected: {}", reading.report.to_text(false));
+        let Reading { config, report } = self.source.read();
+        let Some(config) = config else {
+            tracing::error!(target: "equipoise::control", errors = report.errors(), "reload rejected, nothing has changed:\n{}", report.to_text(false));
             self.metrics.reload_rejected();
-            return reading;
+            return Reloaded { report, refused: None };
         };
-        match self.apply(&config).await {
-            Ok(()) => {
+        let refused = self.apply(&config).await.err();
+        match &refused {
+            None => {
                 self.metrics.reloaded(&config.sha256, SystemTime::now());
-                if !reading.report.diagnostics().is_empty() {
-                    tracing::warn!(target: "equipoise::control", "{}", reading.report.to_text(false));
+                if report.warnings() > 0 {
+                    tracing::warn!(target: "equipoise::control", "{}", report.to_text(false));
                 }
                 tracing::info!(target: "equipoise::control", sha256 = %config.sha256, "reloaded");
-                reading.config = Some(config);
             }
-            Err(error) => {
-                tracing::error!(target: "equipoise::control", "reload rejected: {error}");
+            Some(error) => {
+                tracing::error!(target: "equipoise::control", "reload rejected, nothing has changed: {error}");
                 self.metrics.reload_rejected();
-                reading.report.add_error(&error.to_string());
             }
         }
-        reading
+        Reloaded { report, refused }
     }
 
     async fn apply(&self, config: &Config) -> Result<(), StartError> {

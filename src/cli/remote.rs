@@ -28,7 +28,7 @@ const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
 /// Where the running balancer is, and how its answer is printed.
 #[derive(Debug, Clone, Args)]
-pub struct RemoteArgs {
+pub(super) struct RemoteArgs {
     /// The admin endpoint of the running balancer
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9900")]
     pub admin: String,
@@ -42,7 +42,7 @@ pub struct RemoteArgs {
 
 /// `equipoise reload`
 #[derive(Debug, Clone, Args)]
-pub struct ReloadArgs {
+pub(super) struct ReloadArgs {
     #[command(flatten)]
     #[allow(missing_docs)] // clap would print it as the command's own text
     pub remote: RemoteArgs,
@@ -50,7 +50,7 @@ pub struct ReloadArgs {
 
 /// `equipoise status`
 #[derive(Debug, Clone, Args)]
-pub struct StatusArgs {
+pub(super) struct StatusArgs {
     #[command(flatten)]
     #[allow(missing_docs)] // clap would print it as the command's own text
     pub remote: RemoteArgs,
@@ -61,7 +61,7 @@ pub struct StatusArgs {
 
 /// `--format`
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     /// For people
     #[default]
     Text,
@@ -71,7 +71,7 @@ pub enum Format {
 
 /// Asks the running balancer to read its configuration again. Warnings and diagnostics go to standard
 /// error; 0 when it is in force, 1 when it was refused or the balancer could not be asked.
-pub fn reload(args: &ReloadArgs) -> ExitCode {
+pub(super) fn reload(args: &ReloadArgs) -> ExitCode {
     finish(run(&args.remote, &Method::POST, "/-/reload", RELOAD_TIMEOUT).and_then(|answer| {
         let accepted = answer.status == StatusCode::OK;
         if !accepted && answer.status != StatusCode::UNPROCESSABLE_ENTITY {
@@ -91,7 +91,7 @@ pub fn reload(args: &ReloadArgs) -> ExitCode {
 }
 
 /// Prints pools and backends, their states and why. 0 when the balancer answered, whatever the states.
-pub fn status(args: &StatusArgs) -> ExitCode {
+pub(super) fn status(args: &StatusArgs) -> ExitCode {
     finish(run(&args.remote, &Method::GET, "/api/v1/pools", STATUS_TIMEOUT).and_then(|answer| {
         if answer.status != StatusCode::OK {
             return Err(answer.into_failure());
