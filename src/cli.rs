@@ -103,7 +103,9 @@ mod tests {
 
     #[test]
     fn the_file_has_a_default_place() {
-        let Command::Check { file, format } = Arguments::parse_from(["equipoise", "check"]).command;
+        let Command::Check { file, format } = Arguments::parse_from(["equipoise", "check"]).command else {
+            panic!("not check")
+        };
         assert_eq!(file.path, PathBuf::from(CONFIG));
         assert_eq!(format, Format::Text);
     }
