@@ -16,7 +16,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::admin::{self, BackendView, Findings, House, PoolView};
 use crate::config::Config;
-use crate::control::{Control, Logging, Received, Reloaded, Signals, Source};
+pub use crate::control::Source;
+use crate::control::{Control, Logging, Received, Reloaded, Signals};
 use crate::drain::{self, Phase};
 use crate::listen::{self, Command, MAX_COMMANDS};
 use crate::observe::Metrics;
@@ -127,9 +128,8 @@ fn start_workers(
         let (shared, fleet, end) = (control.shared(), fleet.clone(), watching.clone());
         let runtime = move || -> std::io::Result<()> {
             let runtime = runtime()?;
-            let mailbox = fleet.mailbox(index);
             let worker = Worker::new(index, shared, fleet);
-            runtime.block_on(listen::run(Rc::new(worker), commands, mailbox, end));
+            runtime.block_on(listen::run(Rc::new(worker), commands, end));
             Ok(())
         };
         std::thread::Builder::new()

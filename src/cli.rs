@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{app, control, demo};
+use crate::{app, demo};
 
 /// Where the configuration is expected when no `-c` says otherwise.
 const CONFIG: &str = "/etc/equipoise/equipoise.toml";
@@ -73,7 +73,7 @@ enum Format {
 /// configuration is wrong.
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Run { file } => app::run(control::Source::File(file.path)),
+        Command::Run { file } => app::run(app::Source::File(file.path)),
         Command::Demo { port } => demo::run(port),
         Command::Reload(args) => remote::reload(&args),
         Command::Status(args) => remote::status(&args),

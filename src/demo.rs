@@ -7,8 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use crate::app::{self, Bound};
-use crate::control::Source;
+use crate::app::{self, Bound, Source};
 
 mod crm;
 mod users;

@@ -13,7 +13,6 @@ use tokio::sync::mpsc;
 
 use crate::drain::{Phase, Watch};
 use crate::proxy::Worker;
-use crate::upstream::Mailbox;
 
 mod accept;
 mod bind;
@@ -58,17 +57,12 @@ pub enum Command {
 }
 
 /// Runs one worker until its commands end or the drain's end has come.
-pub async fn run(
-    worker: Rc<Worker>,
-    mut commands: mpsc::Receiver<Command>,
-    mailbox: Arc<Mailbox>,
-    mut end: Watch,
-) {
+pub async fn run(worker: Rc<Worker>, mut commands: mpsc::Receiver<Command>, mut end: Watch) {
     let table = Rc::new(Table::default());
     let sockets: RefCell<HashMap<u64, accept::Handle>> = RefCell::default();
     let timers = worker.wheel.clone();
     tokio::task::spawn_local(async move { timers.run().await });
-    tokio::task::spawn_local(keep_upstream(Rc::clone(&worker), mailbox));
+    tokio::task::spawn_local(keep_upstream(Rc::clone(&worker)));
     let mut draining = end.clone();
     let mut is_draining = false;
     loop {
@@ -121,12 +115,12 @@ fn obey(
 }
 
 /// Closes idle backend connections that have expired, or whose place another worker needs.
-async fn keep_upstream(worker: Rc<Worker>, mailbox: Arc<Mailbox>) {
+async fn keep_upstream(worker: Rc<Worker>) {
     let mut sweep = tokio::time::interval(SWEEP);
     loop {
         tokio::select! {
             _ = sweep.tick() => worker.upstream.sweep(Instant::now()),
-            wanted = mailbox.take() => wanted.into_iter().for_each(|id| worker.upstream.close_one_idle(id)),
+            () = worker.upstream.give_way() => {}
         }
     }
 }

@@ -18,7 +18,7 @@ mod dial;
 mod fleet;
 
 pub use dial::{DialError, Dialing};
-pub use fleet::{Fleet, Mailbox};
+pub use fleet::Fleet;
 
 /// Idle connections to one backend that one worker keeps; one more closes the oldest.
 const MAX_IDLE_PER_BACKEND: usize = 1024;
@@ -78,12 +78,13 @@ pub struct Upstream {
     blocks: Blocks,
     wheel: Wheel,
     fleet: Fleet,
+    mailbox: Arc<fleet::Mailbox>,
 }
 
 impl Upstream {
-    /// No connections yet. `fleet` reaches the other workers.
-    pub fn new(wheel: Wheel, blocks: Blocks, fleet: Fleet) -> Self {
-        Self { idle: RefCell::default(), blocks, wheel, fleet }
+    /// No connections yet. `fleet` reaches the other workers; this is worker `index` of it.
+    pub fn new(wheel: Wheel, blocks: Blocks, fleet: Fleet, index: usize) -> Self {
+        Self { idle: RefCell::default(), blocks, wheel, mailbox: fleet.mailbox(index), fleet }
     }
 
     /// An idle connection that still lives, the last used one first. With `must_be_recent` only one that
@@ -161,12 +162,15 @@ impl Upstream {
         });
     }
 
-    /// Closes the oldest idle connection to a backend: another worker needs its place.
-    pub fn close_one_idle(&self, backend_id: u64) {
-        if let Some(pool) = self.idle.borrow_mut().get_mut(&backend_id)
-            && !pool.is_empty()
-        {
-            close(pool.remove(0));
+    /// Waits until other workers need places, and closes the oldest idle connection to each backend they
+    /// name.
+    pub async fn give_way(&self) {
+        for backend_id in self.mailbox.take().await {
+            if let Some(pool) = self.idle.borrow_mut().get_mut(&backend_id)
+                && !pool.is_empty()
+            {
+                close(pool.remove(0));
+            }
         }
     }
 }

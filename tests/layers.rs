@@ -43,6 +43,7 @@ const ROOMS: &[Room] = &[
         &[],
     ),
     room("timer", "deadlines of one worker, checked lazily; knows nobody", &[]),
+    room("wire", "sockets and their buffers: what reads and writes have in common; knows nobody", &[]),
     room("drain", "signals the end and waits for it; knows nobody", &[]),
     room("backend", "one backend's identity, counters, state and lease; knows no sockets, no metrics", &[]),
     room("route", "tells which rule takes a request; knows no config, no upstream", &["http"]),
@@ -55,7 +56,7 @@ const ROOMS: &[Room] = &[
     room(
         "upstream",
         "carries one request to one backend; knows no route, no proxy",
-        &["backend", "drain", "http", "observe", "resilience", "timer", "tls"],
+        &["backend", "drain", "http", "observe", "resilience", "timer", "tls", "wire"],
     ),
     room(
         "health",
@@ -96,12 +97,13 @@ const ROOMS: &[Room] = &[
             "snapshot",
             "timer",
             "upstream",
+            "wire",
         ],
     ),
     room(
         "listen",
         "accepts and drives client connections; knows no config, no control",
-        &["drain", "http", "observe", "proxy", "snapshot", "timer", "tls"],
+        &["drain", "http", "observe", "proxy", "snapshot", "timer", "tls", "wire"],
     ),
     // govern
     room(
@@ -151,7 +153,7 @@ const ROOMS: &[Room] = &[
         "the embedded default: three backends and the daemon before them; knows no cli",
         &["app", "config"],
     ),
-    room("cli", "the commands", &["admin", "app", "config", "demo", "observe", "snapshot"]),
+    room("cli", "the commands", &["admin", "app", "balance", "config", "demo", "observe", "snapshot"]),
     room("main", "the binary: calls cli", &["cli"]),
 ];
 

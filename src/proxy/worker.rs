@@ -43,7 +43,7 @@ impl Worker {
         date.at(SystemTime::now());
         Self {
             index,
-            upstream: Upstream::new(wheel.clone(), blocks.clone(), fleet),
+            upstream: Upstream::new(wheel.clone(), blocks.clone(), fleet, index),
             wheel,
             blocks,
             random: RefCell::new(fastrand::Rng::new()),

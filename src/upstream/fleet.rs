@@ -9,14 +9,14 @@ const MAX_WAITING: usize = 256;
 
 /// What other workers ask of one worker.
 #[derive(Debug, Default)]
-pub struct Mailbox {
+pub(super) struct Mailbox {
     close_one: Mutex<Vec<u64>>,
     arrived: Notify,
 }
 
 impl Mailbox {
     /// Waits for requests and takes them: backends of which one idle connection is to be closed.
-    pub async fn take(&self) -> Vec<u64> {
+    pub(super) async fn take(&self) -> Vec<u64> {
         loop {
             let taken = std::mem::take(&mut *self.close_one.lock().unwrap_or_else(PoisonError::into_inner));
             if !taken.is_empty() {
@@ -38,7 +38,7 @@ impl Fleet {
     }
 
     /// The mailbox of one worker.
-    pub fn mailbox(&self, worker: usize) -> Arc<Mailbox> {
+    pub(super) fn mailbox(&self, worker: usize) -> Arc<Mailbox> {
         Arc::clone(&self.0[worker])
     }
 
