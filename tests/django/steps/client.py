@@ -92,14 +92,17 @@ class Load:
     def __init__(self, port):
         self.port = port
         self.ended = threading.Event()
+        self.logged_in = threading.Semaphore(0)
         self.gets, self.posts, self.broken = [], [], []
         jobs = [self._read, self._read, self._write]
         self.threads = [threading.Thread(target=self._guarded, args=[job], daemon=True) for job in jobs]
 
     def start(self):
-        """Begins the load."""
+        """Begins the load; returns when all users have logged in (or their errors are noted)."""
         for thread in self.threads:
             thread.start()
+        for _ in self.threads:
+            self.logged_in.acquire(timeout=60)
 
     def stop(self):
         """Ends the load and waits for its last answers."""
@@ -109,7 +112,11 @@ class Load:
 
     def _guarded(self, job):
         try:
-            job(_Session(self.port))
+            try:
+                session = _Session(self.port)
+            finally:
+                self.logged_in.release()
+            job(session)
         except Exception as error:  # an error of a thread must fail the test, not vanish
             self.broken.append(repr(error))
 
