@@ -136,7 +136,9 @@ fn start_workers(
             .name(format!("worker-{index}"))
             .spawn(move || {
                 if let Err(error) = runtime() {
+                    // Its sockets would take connections that nobody serves.
                     tracing::error!(target: "equipoise::app", worker = index, "worker cannot start: {error}");
+                    std::process::exit(1);
                 }
             })
             .context("cannot start a worker thread")?;

@@ -57,14 +57,14 @@ pub(super) fn open(
     let port = socket.local_addr()?.port();
     let closing = Rc::new(Notify::new());
     let listener = Rc::new(RefCell::new(listener));
-    let last_known = RefCell::new(None);
     let door = Door {
-        last_known,
         worker: Rc::clone(worker),
         table: Rc::clone(table),
         id,
         listener: Rc::clone(&listener),
         port,
+        last_known: RefCell::default(),
+        waiting: RefCell::default(),
     };
     tokio::task::spawn_local(door.keep(socket, Rc::clone(&closing)));
     Ok(Handle { closing, listener })
@@ -72,40 +72,48 @@ pub(super) fn open(
 
 /// One socket and what its connections need.
 struct Door {
-    /// What the listener was when it was last looked up: those who wait in the queue of a removed one are
-    /// served by it.
-    last_known: RefCell<Option<Arc<Listener>>>,
     worker: Rc<Worker>,
     table: Rc<Table>,
     id: u64,
     listener: Rc<RefCell<Arc<str>>>,
     port: u16,
+    /// What the listener was when it was last looked up: those who wait in the queue of a removed one are
+    /// served by it.
+    last_known: RefCell<Option<Arc<Listener>>>,
+    /// Accepted while there was no room. Nobody else is accepted before it has a place: clients wait in
+    /// the kernel's queue.
+    waiting: RefCell<Option<(TcpStream, SocketAddr)>>,
 }
 
 impl Door {
     async fn keep(self, socket: TcpListener, closing: Rc<Notify>) {
         loop {
+            let listener = self.listener().await;
+            let pressed = listener.capacity.pressed();
             tokio::select! {
                 biased;
-                () = closing.notified() => return self.empty(&socket).await,
-                accepted = self.next(&socket) => self.admit(accepted),
+                () = closing.notified() => return self.empty(&socket, &listener).await,
+                () = pressed => self.table.ask_an_idle_one(),
+                () = self.seat_next(&socket, &listener) => {}
             }
         }
     }
 
-    /// The next connection, with its place. While there is no room nothing is accepted: clients wait in
-    /// the kernel's queue.
-    async fn next(&self, socket: &TcpListener) -> (TcpStream, SocketAddr, Arc<Listener>, Place) {
-        loop {
-            let listener = self.listener().await;
-            let Some(place) = listener.capacity.take() else {
+    /// Accepts one connection, or finds a place for the one that waits.
+    async fn seat_next(&self, socket: &TcpListener, listener: &Arc<Listener>) {
+        if self.waiting.borrow().is_none() {
+            match socket.accept().await {
+                Ok(accepted) => *self.waiting.borrow_mut() = Some(accepted),
+                Err(error) => return self.cannot_accept(&error).await,
+            }
+        }
+        match listener.capacity.take() {
+            Some(place) => self.admit(listener, place),
+            None => {
+                // Any worker may have an idle connection to give up.
+                listener.capacity.press();
                 self.table.ask_an_idle_one();
                 let _ = tokio::time::timeout(FULL, listener.capacity.freed()).await;
-                continue;
-            };
-            match socket.accept().await {
-                Ok((stream, peer)) => return (stream, peer, listener, place),
-                Err(error) => self.cannot_accept(&error).await,
             }
         }
     }
@@ -114,7 +122,10 @@ impl Door {
     /// after the swap and closes them before it forgets a name.
     async fn listener(&self) -> Arc<Listener> {
         loop {
-            match self.configured() {
+            let configured =
+                self.worker.with_snapshot(|snapshot| snapshot.listener(&self.listener.borrow()).cloned());
+            let known = configured.or_else(|| self.last_known.borrow().clone());
+            match known {
                 Some(listener) => {
                     *self.last_known.borrow_mut() = Some(Arc::clone(&listener));
                     return listener;
@@ -122,10 +133,6 @@ impl Door {
                 None => tokio::time::sleep(FULL).await,
             }
         }
-    }
-
-    fn configured(&self) -> Option<Arc<Listener>> {
-        self.worker.with_snapshot(|snapshot| snapshot.listener(&self.listener.borrow()).cloned())
     }
 
     async fn cannot_accept(&self, error: &io::Error) {
@@ -137,7 +144,9 @@ impl Door {
         tokio::time::sleep(OUT_OF_FILES).await;
     }
 
-    fn admit(&self, (stream, peer, listener, place): (TcpStream, SocketAddr, Arc<Listener>, Place)) {
+    /// Starts the connection that waits.
+    fn admit(&self, listener: &Arc<Listener>, place: Place) {
+        let Some((stream, peer)) = self.waiting.borrow_mut().take() else { return };
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let trusted = listener.trusts(peer.ip());
         let limited = listener.max_per_address > 0 && !trusted;
@@ -146,25 +155,22 @@ impl Door {
             listener.series.rejected(self.worker.index, Reason::ConnectionLimit);
             return;
         }
-        let visit = drive::Visit {
-            socket: self.id,
-            peer,
-            port: self.port,
-            trusted,
-            places: (place, counted.flatten()),
-        };
-        drive::begin(&self.worker, &self.table, listener, stream, visit, Instant::now());
+        let places = (place, counted.flatten());
+        let visit = drive::Visit { socket: self.id, peer, port: self.port, trusted, places };
+        drive::begin(&self.worker, &self.table, Arc::clone(listener), stream, visit, Instant::now());
     }
 
     /// Serves those who were already connected: closing the socket would reset them.
-    async fn empty(&self, socket: &TcpListener) {
+    async fn empty(&self, socket: &TcpListener, listener: &Arc<Listener>) {
         for _ in 0..MAX_LAST {
-            let Some(listener) = self.last_known.borrow().clone() else { return };
             let Some(place) = listener.capacity.take() else { return };
-            match tokio::time::timeout(Duration::ZERO, socket.accept()).await {
-                Ok(Ok((stream, peer))) => self.admit((stream, peer, listener, place)),
-                _ => return,
+            if self.waiting.borrow().is_none() {
+                match tokio::time::timeout(Duration::ZERO, socket.accept()).await {
+                    Ok(Ok(accepted)) => *self.waiting.borrow_mut() = Some(accepted),
+                    _ => return,
+                }
             }
+            self.admit(listener, place);
         }
     }
 }

@@ -68,11 +68,12 @@ impl Table {
         self.each(|_| true, |entry| entry.seat.ask_to_leave());
     }
 
-    /// Asks one idle connection to end. Says whether there was one.
-    pub(super) fn ask_an_idle_one(&self) -> bool {
+    /// Asks one idle connection to end, if there is one.
+    pub(super) fn ask_an_idle_one(&self) {
         let seats = self.seats.borrow();
-        let idle = seats.iter().flatten().find(|entry| entry.seat.idle.get() && !entry.seat.leave.get());
-        idle.inspect(|entry| entry.seat.ask_to_leave()).is_some()
+        if let Some(entry) = seats.iter().flatten().find(|e| e.seat.idle.get() && !e.seat.leave.get()) {
+            entry.seat.ask_to_leave();
+        }
     }
 
     /// Ends connections at once.

@@ -42,7 +42,9 @@ pub async fn serve(
     started: Instant,
 ) -> After {
     let method = MethodLabel::of(request.method_token());
+    let unread = request.body != http::Body::None;
     let mut exchange = Exchange {
+        unread,
         worker,
         listener,
         client,
@@ -81,6 +83,8 @@ pub(super) struct Exchange<'a> {
     pub(super) retries: u32,
     /// The status of the response that has begun to flow to the client.
     pub(super) status: Option<u16>,
+    /// Some of the request's body has not been read: what follows cannot be told from it.
+    pub(super) unread: bool,
     /// The client may send its next request.
     pub(super) ended_cleanly: bool,
 }
@@ -124,7 +128,9 @@ impl<'a> Exchange<'a> {
         let mut tried = Tried::default();
         loop {
             let mut attempt = self.pick(pool, &mut tried)?;
-            let failure = match self.attempt(pool, &mut attempt, &mut upload).await? {
+            let tried_once = self.attempt(pool, &mut attempt, &mut upload).await;
+            self.unread = !upload.pipe.has_ended();
+            let failure = match tried_once? {
                 Ok(connection) => match self.retried_status(pool) {
                     Some(failure) if self.may_retry(pool, &attempt, failure, listed, &upload, &mut tried) => {
                         continue;
@@ -215,8 +221,7 @@ impl<'a> Exchange<'a> {
             }
             (None, None) => (answer.code, After::Abort),
             (None, Some(status)) => {
-                // A body that has not been read would be taken for the next request.
-                let keep = answer.keep && self.keeps_client() && self.request.body == http::Body::None;
+                let keep = answer.keep && self.keeps_client() && !self.unread;
                 let extra = Extra {
                     close: !keep,
                     keep_alive_10: keep && self.request.version == Version::Http10,

@@ -114,6 +114,11 @@ impl Pipe {
         self.data == 0 && !self.ended
     }
 
+    /// Whether the whole body has been read.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Moves what can be moved; ready when the whole body, and whatever stood before it in the sink's
     /// outgoing bytes, has been written.
     pub(super) fn poll(&mut self, ends: &mut Ends<'_>, cx: &mut Context<'_>) -> Poll<Result<(), PipeError>> {

@@ -83,11 +83,17 @@ pub struct Capacity {
     open: AtomicU32,
     max: AtomicU32,
     freed: Notify,
+    pressed: Notify,
 }
 
 impl Capacity {
     pub(super) fn new(max: u32) -> Arc<Self> {
-        Arc::new(Self { open: AtomicU32::new(0), max: AtomicU32::new(max), freed: Notify::new() })
+        Arc::new(Self {
+            open: AtomicU32::new(0),
+            max: AtomicU32::new(max),
+            freed: Notify::new(),
+            pressed: Notify::new(),
+        })
     }
 
     pub(super) fn set_max(&self, max: u32) {
@@ -103,6 +109,16 @@ impl Capacity {
             return None;
         }
         Some(Place(Arc::clone(self)))
+    }
+
+    /// Asks every worker to give up an idle connection.
+    pub fn press(&self) {
+        self.pressed.notify_waiters();
+    }
+
+    /// Waits until somebody needs a place that an idle connection has.
+    pub async fn pressed(&self) {
+        self.pressed.notified().await;
     }
 
     /// Waits until a place may be free.
