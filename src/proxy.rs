@@ -6,6 +6,7 @@
 
 mod attempt;
 mod client;
+mod converse;
 mod deliver;
 mod exchange;
 mod fault;

@@ -4,7 +4,8 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::attempt::{Attempt, client_fault};
+use super::attempt::Attempt;
+use super::converse::client_fault;
 use super::exchange::Exchange;
 use super::fault::Fault;
 use super::pace::Pace;

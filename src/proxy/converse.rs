@@ -1,0 +1,207 @@
+//! What is said to a backend and heard from it, up to the head of the final response.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use super::client::Watched;
+use super::exchange::Exchange;
+use super::fault::Fault;
+use super::pace::Pace;
+use super::pipe::{PipeError, Waiting};
+use super::upload::Upload;
+use crate::http::{HeadLimits, Interim, Parsed, Refusal, Version};
+use crate::resilience::Failure;
+use crate::snapshot::Pool;
+use crate::upstream::Connection;
+
+/// Bounds of a response head. Applications set large cookies; nothing real needs more than this.
+const RESPONSE_HEAD: HeadLimits = HeadLimits { max_size: 64 * 1024, max_fields: 256 };
+
+/// Interim responses before the final one; more are a fault of the backend.
+const MAX_INTERIM: u32 = 32;
+
+/// Why a conversation gave no response head.
+pub(super) enum Trouble {
+    /// The backend's doing: another may be tried.
+    Backend(Failure),
+    /// The client's, or the route's timeout: it is over.
+    Over(Fault),
+}
+
+/// Where a conversation stands.
+struct Talk {
+    interim: u32,
+    pace: Pace,
+    /// What the deadline was last set for: who is waited for, and how much had moved.
+    armed: Option<(Option<Waiting>, u64)>,
+    sent_at: Instant,
+}
+
+impl Exchange<'_> {
+    /// Sends the request and reads up to the head of the final response. Gives when the request had been
+    /// sent whole (or, if the response came first, when the try began).
+    pub(super) async fn converse(
+        &mut self,
+        pool: &Pool,
+        connection: &mut Connection,
+        upload: &mut Upload,
+        began: Instant,
+    ) -> Result<Instant, Trouble> {
+        let mut talk = Talk { interim: 0, pace: Pace::default(), armed: None, sent_at: began };
+        poll_fn(|cx| self.poll_converse(pool, connection, upload, &mut talk, cx)).await?;
+        Ok(talk.sent_at)
+    }
+
+    fn poll_converse(
+        &mut self,
+        pool: &Pool,
+        connection: &mut Connection,
+        upload: &mut Upload,
+        talk: &mut Talk,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Trouble>> {
+        if talk.armed.is_some() && self.client.timer.has_fired() {
+            return Poll::Ready(Err(self.expired(upload, talk)));
+        }
+        if !upload.done && !upload.broken {
+            self.poll_upload(pool, connection, upload, talk, cx)?;
+        }
+        if !self.client.out.is_empty()
+            && let Poll::Ready(Err(_)) = self.client.poll_flush(cx)
+        {
+            return Poll::Ready(Err(Trouble::Over(Fault::ClientLeft)));
+        }
+        if self.poll_response(connection, talk, cx)?.is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        if upload.done {
+            self.watch_client(cx).map_err(Trouble::Over)?;
+        }
+        Poll::Pending
+    }
+
+    fn poll_upload(
+        &mut self,
+        pool: &Pool,
+        connection: &mut Connection,
+        upload: &mut Upload,
+        talk: &mut Talk,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Trouble> {
+        let sent = match upload.poll(self.client, connection, &self.worker.blocks, cx) {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => return self.wait_for_upload(pool, upload, talk),
+        };
+        match sent {
+            Ok(()) => {}
+            // It may have answered before it stopped reading: that answer is still to be read.
+            Err(PipeError::Sink) => upload.broken = true,
+            Err(error) => return Err(Trouble::Over(client_fault(&error))),
+        }
+        talk.sent_at = Instant::now();
+        talk.armed = Some((None, 0));
+        self.arm(talk.sent_at + pool.response_timeout);
+        Ok(())
+    }
+
+    /// Sets the deadline anew whenever something has moved, or somebody else is waited for.
+    fn wait_for_upload(&mut self, pool: &Pool, upload: &Upload, talk: &mut Talk) -> Result<(), Trouble> {
+        let asks_first = self.request.expects_continue && upload.pipe.is_untouched() && talk.interim == 0;
+        let waiting = (!asks_first).then_some(upload.pipe.waiting);
+        let moved = upload.sent + self.client.read;
+        let before = talk.armed;
+        if before == Some((waiting, moved)) {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let progress = moved - before.map_or(0, |(_, moved)| moved);
+        if talk.pace.moved(progress, self.listener.min_rate, now) {
+            return Err(Trouble::Over(Fault::BodyTimeout));
+        }
+        let allowed = match waiting {
+            None => pool.response_timeout,
+            Some(Waiting::Sink) => pool.idle_timeout,
+            Some(Waiting::Source) => {
+                talk.pace.wait(now);
+                self.listener.body_timeout
+            }
+        };
+        talk.armed = Some((waiting, moved));
+        self.arm(now + allowed);
+        Ok(())
+    }
+
+    fn expired(&self, upload: &Upload, talk: &Talk) -> Trouble {
+        let client_waited_for = matches!(talk.armed, Some((Some(Waiting::Source), _))) && !upload.done;
+        match self.timed_out(Fault::BodyTimeout) {
+            Fault::Deadline => Trouble::Over(Fault::Deadline),
+            fault if client_waited_for => Trouble::Over(fault),
+            _ => Trouble::Backend(Failure::Timeout),
+        }
+    }
+
+    /// Reads heads until the final one, passing interim ones on.
+    fn poll_response(
+        &mut self,
+        connection: &mut Connection,
+        talk: &mut Talk,
+        cx: &mut Context<'_>,
+    ) -> Result<Poll<()>, Trouble> {
+        let garbled = |_| Trouble::Backend(Failure::Invalid);
+        loop {
+            match connection.buffer.poll_fill(&mut connection.stream, &self.worker.blocks, cx) {
+                Poll::Pending => return Ok(Poll::Pending),
+                Poll::Ready(Ok(n)) if n > 0 => {}
+                Poll::Ready(_) if connection.buffer.is_empty() => {
+                    return Err(Trouble::Backend(Failure::Reset));
+                }
+                Poll::Ready(_) => return Err(Trouble::Backend(Failure::Invalid)),
+            }
+            while !connection.buffer.is_empty() {
+                let head = &mut self.scratch.response;
+                let asked = self.request.upgrade.is_some();
+                let bytes = connection.buffer.filled();
+                match head.parse(bytes, RESPONSE_HEAD, self.request.method, asked).map_err(garbled)? {
+                    Parsed::Partial => break,
+                    Parsed::Complete(used) => connection.buffer.consume(used),
+                }
+                if head.interim != Interim::Yes {
+                    return Ok(Poll::Ready(()));
+                }
+                talk.interim += 1;
+                if talk.interim > MAX_INTERIM {
+                    return Err(Trouble::Backend(Failure::Invalid));
+                }
+                if self.request.version == Version::Http11 {
+                    head.strip_hop_by_hop();
+                    head.emit(self.client.out.writer(&self.worker.blocks));
+                }
+            }
+            if !self.client.out.is_empty()
+                && let Poll::Ready(Err(_)) = self.client.poll_flush(cx)
+            {
+                return Err(Trouble::Over(Fault::ClientLeft));
+            }
+        }
+    }
+
+    /// Ends the exchange of a client that has left. A FIN alone is a half-close unless the listener says
+    /// otherwise.
+    pub(super) fn watch_client(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
+        match self.client.watch(&self.worker.blocks, cx) {
+            Err(_) => Err(Fault::ClientLeft),
+            Ok(Watched::HalfClosed) if self.listener.abort_on_close => Err(Fault::ClientLeft),
+            Ok(_) => Ok(()),
+        }
+    }
+}
+
+/// The fault of a request body that stopped short.
+pub(super) fn client_fault(error: &PipeError) -> Fault {
+    match error {
+        PipeError::TooLarge => Fault::BodyTooLarge,
+        PipeError::Invalid(invalid) => Fault::Refused(Refusal::bad(invalid.0)),
+        PipeError::Truncated | PipeError::Source | PipeError::Sink => Fault::ClientLeft,
+    }
+}
