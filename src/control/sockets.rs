@@ -105,11 +105,10 @@ impl Plan {
             self.open.insert(key, Open { listener, ..open.clone() });
             return Ok(());
         }
-        let bound = listen::bind(key.0, self.untold.len()).map_err(|error| StartError::Bind {
-            listener: name.to_owned(),
-            address: key.0,
-            error,
-        })?;
+        // A reload may narrow 0.0.0.0 to one address of the same port: both are open for a moment.
+        let shares_port = sockets.open.values().any(|open| open.address.port() == key.0.port());
+        let bound = listen::bind(key.0, self.untold.len(), shares_port)
+            .map_err(|error| StartError::Bind { listener: name.to_owned(), address: key.0, error })?;
         let id = self.next_id;
         self.next_id += 1;
         tracing::info!(target: "equipoise::control", listener = name, address = %bound.address, "listener opens");

@@ -17,14 +17,15 @@ pub struct Socket {
     pub per_worker: Vec<TcpListener>,
 }
 
-/// Binds an address for so many workers.
+/// Binds an address for so many workers. With `shares_port` sockets of this process may have the port
+/// already, on an address that overlaps.
 ///
 /// # Errors
 /// The address is taken, not ours, or not allowed.
-pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Socket> {
+pub fn bind(address: SocketAddr, workers: usize, shares_port: bool) -> io::Result<Socket> {
     // A probe without SO_REUSEPORT: with it alone a second instance of ours, run by the same user, would
     // silently take a share of the traffic.
-    if address.port() != 0 {
+    if address.port() != 0 && !shares_port {
         drop(open(address, false)?);
     }
     let first = open(address, true)?;
