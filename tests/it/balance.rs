@@ -1,0 +1,44 @@
+//! Who is picked, seen from the backends.
+
+use crate::client;
+use crate::config::over;
+use crate::daemon::Daemon;
+use crate::load;
+use crate::origin::Origin;
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+/// Workers must share the position: each with its own would be round only by chance.
+#[test]
+fn round_robin_is_even_over_two_workers_and_64_connections() {
+    let origins = NAMES.map(Origin::answering);
+    let daemon = Daemon::start_alone(&over(&origins.each_ref().map(|origin| origin.address)));
+    let report = load::closed(daemon.web, 64, 30_000);
+    assert_eq!(report.failures, [""; 0]);
+    for origin in &origins {
+        let share = origin.requests();
+        assert!((9_900..=10_100).contains(&share), "{share} of 30000");
+    }
+    assert_eq!(origins.iter().map(Origin::requests).sum::<u64>(), 30_000);
+}
+
+#[test]
+fn requests_one_after_another_go_strictly_in_turn() {
+    let origins = NAMES.map(Origin::answering);
+    let daemon = Daemon::start(&over(&origins.each_ref().map(|origin| origin.address)));
+    // A connection each, so that both workers take part.
+    let turn: String = (0..30).map(|_| client::get(daemon.web, "/").text()).collect();
+    assert_eq!(turn, "abc".repeat(10));
+}
+
+#[test]
+fn weights_of_5_1_1_give_their_exact_order() {
+    let origins = NAMES.map(Origin::answering);
+    let weighted = |index: usize, weight: u32| {
+        format!("name = \"{}\", address = \"{}\", weight = {weight}", NAMES[index], origins[index].address)
+    };
+    let config = over(&[]).backend(&weighted(0, 5)).backend(&weighted(1, 1)).backend(&weighted(2, 1));
+    let daemon = Daemon::start(&config);
+    let turn: String = (0..28).map(|_| client::get(daemon.web, "/").text()).collect();
+    assert_eq!(turn, "aabacaa".repeat(4));
+}

@@ -1,0 +1,22 @@
+//! The real daemon, run as a process, between raw-socket clients and scripted raw-socket backends.
+//!
+//! Nothing here is polite: a backend is a thread with a socket and a script, so that it can stop in the
+//! middle of a line, answer before it has read, or never. Every port is the kernel's choice. Tests that
+//! measure, or flood, take the machine for themselves (see [`daemon::Turn`]).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test cannot do must fail the test"
+)]
+
+mod client;
+mod config;
+mod daemon;
+mod load;
+mod message;
+mod origin;
+
+mod balance;
+mod outage;
