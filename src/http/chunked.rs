@@ -2,10 +2,13 @@
 
 use super::body::Step;
 use super::field::Known;
-use super::{Invalid, parse};
+use super::Invalid;
 
 /// Bytes of chunk extensions in one message. They are read past and never forwarded.
 const MAX_EXTENSIONS: usize = 16 * 1024;
+
+/// Digits of one chunk size. More would be zeros in front, and a size line that never ends.
+const MAX_DIGITS: u8 = 16;
 
 /// Bytes of the trailer section of one message.
 const MAX_TRAILERS: usize = 16 * 1024;
@@ -19,6 +22,7 @@ pub(super) struct Chunks {
     state: State,
     /// Of the chunk that is being read: its size, then what is left of its data.
     left: u64,
+    digits: u8,
     extensions: usize,
     trailers: Vec<u8>,
 }
@@ -79,10 +83,10 @@ impl Chunks {
         self.state = match (self.state, byte) {
             (State::Size | State::Digits, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 let digit = (byte as char).to_digit(16).unwrap_or(0);
-                // The top digit must be free before it is shifted out.
-                if self.left >> 60 != 0 {
+                if self.digits == MAX_DIGITS {
                     return Err(Invalid("chunk size too large"));
                 }
+                self.digits += 1;
                 self.left = self.left << 4 | u64::from(digit);
                 State::Digits
             }
@@ -93,7 +97,10 @@ impl Chunks {
             (State::Extension, b'\t' | b' '..=b'~' | 0x80..) => self.extension_byte(State::Extension)?,
             (State::Digits | State::Extension, b'\r') => State::SizeLf,
             (State::SizeLf, b'\n') if self.left == 0 => State::Trailers,
-            (State::SizeLf, b'\n') => State::Data,
+            (State::SizeLf, b'\n') => {
+                self.digits = 0;
+                State::Data
+            }
             (State::DataCr, b'\r') => State::DataLf,
             (State::DataLf, b'\n') => State::Size,
             (State::DataCr | State::DataLf, _) => return Err(Invalid("chunk longer than its size")),
@@ -116,6 +123,9 @@ impl Chunks {
             if self.trailers.len() >= MAX_TRAILERS {
                 return Err(Invalid("trailers too large"));
             }
+            if (*byte == b'\n') != self.trailers.ends_with(b"\r") {
+                return Err(Invalid("bare CR or LF in the trailers"));
+            }
             self.trailers.push(*byte);
             let ended = self.trailers == b"\r\n" || self.trailers.ends_with(b"\r\n\r\n");
             if ended {
@@ -128,12 +138,10 @@ impl Chunks {
     }
 
     /// Checks the lines like those of a head, and drops the fields that a trailer must not carry
-    /// (RFC 9110 6.5.1): framing, routing, authentication and what belongs to one connection.
+    /// (RFC 9110 6.5.1): framing, routing, conditions, authentication, control of the response, the
+    /// content's form, and what belongs to one connection.
     fn check_trailers(&mut self) -> Result<(), Invalid> {
         let section = std::mem::take(&mut self.trailers);
-        if !parse::lines_are_clean(&section) {
-            return Err(Invalid("bare CR or LF in the trailers"));
-        }
         let mut room = [httparse::EMPTY_HEADER; MAX_TRAILER_FIELDS];
         let parsed =
             httparse::parse_headers(&section, &mut room).map_err(|_| Invalid("malformed trailers"))?;
@@ -153,7 +161,7 @@ impl Chunks {
 }
 
 fn is_forbidden(name: &[u8]) -> bool {
-    const FORBIDDEN: [&str; 12] = [
+    const FORBIDDEN: [&str; 20] = [
         "authorization",
         "cache-control",
         "content-encoding",
@@ -166,6 +174,14 @@ fn is_forbidden(name: &[u8]) -> bool {
         "www-authenticate",
         "age",
         "expires",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "location",
+        "pragma",
+        "vary",
     ];
     Known::from_name(name) != Known::Other
         || Known::underscore_twin(name).is_some()

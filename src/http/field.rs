@@ -34,6 +34,34 @@ pub enum Known {
     Other,
 }
 
+/// A set of kinds, one bit each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Kinds(u32);
+
+impl Kinds {
+    pub(super) const fn of(list: &[Known]) -> Self {
+        let mut bits = 0;
+        let mut at = 0;
+        while at < list.len() {
+            bits |= 1 << list[at] as u32;
+            at += 1;
+        }
+        Self(bits)
+    }
+
+    pub(super) fn has(self, known: Known) -> bool {
+        self.0 & 1 << known as u32 != 0
+    }
+
+    pub(super) fn add(&mut self, known: Known) {
+        self.0 |= 1 << known as u32;
+    }
+
+    pub(super) fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
 impl Known {
     /// Classifies a name, in any case.
     pub fn from_name(name: &[u8]) -> Self {

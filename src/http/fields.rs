@@ -1,6 +1,6 @@
 //! An ordered list of field lines over one buffer.
 
-use super::field::Known;
+use super::field::{Kinds, Known};
 
 /// One field line. Offsets are into [`Fields::bytes`]; a head never exceeds `u32`.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,9 @@ pub struct FieldRef<'a> {
 pub struct Fields {
     bytes: Vec<u8>,
     list: Vec<Field>,
+    /// At least the kinds that are left: most questions are for a kind that nobody sent, and are answered
+    /// without a walk.
+    kinds: Kinds,
 }
 
 impl Fields {
@@ -39,6 +42,7 @@ impl Fields {
         self.bytes.clear();
         self.bytes.extend_from_slice(head);
         self.list.clear();
+        self.kinds = Kinds::default();
     }
 
     /// The buffer: raw head first, appended lines after it.
@@ -55,6 +59,7 @@ impl Fields {
         end: usize,
         known: Known,
     ) {
+        self.kinds.add(known);
         self.list.push(Field {
             line: line as u32,
             end: end as u32,
@@ -73,7 +78,8 @@ impl Fields {
 
     /// The values of the fields of one kind, in order.
     pub fn values(&self, known: Known) -> impl Iterator<Item = &[u8]> {
-        self.list.iter().filter(move |f| f.live && f.known == known).map(|f| self.read(f).value)
+        let list = if self.kinds.has(known) { &self.list[..] } else { &[] };
+        list.iter().filter(move |f| f.live && f.known == known).map(|f| self.read(f).value)
     }
 
     /// The first value of one kind.
@@ -96,6 +102,11 @@ impl Fields {
         self.len() == 0
     }
 
+    /// Whether a field of these kinds may be there; `false` is certain.
+    pub(super) fn may_have(&self, kinds: Kinds) -> bool {
+        self.kinds.meets(kinds)
+    }
+
     /// Removes every field that `doomed` says yes to.
     pub fn remove_where(&mut self, mut doomed: impl FnMut(FieldRef<'_>) -> bool) {
         let bytes = &self.bytes;
@@ -108,22 +119,91 @@ impl Fields {
 
     /// Removes every field of one kind.
     pub fn remove(&mut self, known: Known) {
-        for field in &mut self.list {
-            field.live &= field.known != known;
+        self.remove_kinds(Kinds::of(&[known]));
+    }
+
+    /// Removes every field of these kinds.
+    pub(super) fn remove_kinds(&mut self, doomed: Kinds) {
+        if self.kinds.meets(doomed) {
+            for field in &mut self.list {
+                field.live &= !doomed.has(field.known);
+            }
         }
+    }
+
+    /// Removes the fields whose names stand in the values of the fields of one kind, which are lists
+    /// separated by commas; those that are `spared` stay. The naming fields stay too: one that named
+    /// itself would hide those after it.
+    pub(super) fn remove_named_by(&mut self, naming: Known, spared: impl Fn(Known) -> bool) {
+        if !self.kinds.has(naming) {
+            return;
+        }
+        for index in 0..self.list.len() {
+            let line = self.list[index];
+            if !line.live || line.known != naming {
+                continue;
+            }
+            for name in read(&self.bytes, &line).value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+                let known = Known::from_name(name);
+                if name.is_empty() || known == naming || spared(known) {
+                    continue;
+                }
+                for field in &mut self.list {
+                    field.live &= !read(&self.bytes, field).name.eq_ignore_ascii_case(name);
+                }
+            }
+        }
+    }
+
+    /// Where in [`Self::bytes`] the first value of one kind stands, and whether it is the only one.
+    pub(super) fn place(&self, known: Known) -> Option<((usize, usize), bool)> {
+        if !self.kinds.has(known) {
+            return None;
+        }
+        let mut of_kind = self.list.iter().filter(|f| f.live && f.known == known);
+        let first = of_kind.next()?;
+        Some(((first.value as usize, first.value_len as usize), of_kind.next().is_none()))
     }
 
     /// Adds a line at the end. `name` and the value's parts must be free of controls: they are ours, or
     /// were checked when they were parsed.
     pub fn append(&mut self, known: Known, name: &str, value: &[&[u8]]) {
         let field = self.write_line(known, name, value);
+        self.kinds.add(known);
         self.list.push(field);
+    }
+
+    /// Adds a line at the end whose value already stands in [`Self::bytes`].
+    pub(super) fn append_place(&mut self, known: Known, name: &str, (start, len): (usize, usize)) {
+        let line = self.bytes.len();
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.extend_from_slice(b": ");
+        let value = self.bytes.len();
+        self.bytes.extend_from_within(start..start + len);
+        self.bytes.extend_from_slice(b"\r\n");
+        let end = self.bytes.len();
+        self.push_raw(line, name.len(), (value, len), end, known);
+    }
+
+    /// Adds whole lines that were written before, where `lines` gives the kind, the length of the name
+    /// and of the value of each. One copy instead of four a line: these lines stand in every request.
+    pub(super) fn append_block(&mut self, block: &[u8], lines: &[(Known, usize, usize)]) {
+        let mut line = self.bytes.len();
+        self.bytes.extend_from_slice(block);
+        for &(known, name_len, value_len) in lines {
+            let value = line + name_len + 2;
+            let end = value + value_len + 2;
+            self.push_raw(line, name_len, (value, value_len), end, known);
+            line = end;
+        }
+        debug_assert_eq!(line, self.bytes.len());
     }
 
     /// Puts a line where the first field of this kind stands, and removes the others of its kind;
     /// without one it is added at the end.
     pub fn replace(&mut self, known: Known, name: &str, value: &[&[u8]]) {
         let field = self.write_line(known, name, value);
+        self.kinds.add(known);
         match self.list.iter().position(|f| f.live && f.known == known) {
             Some(at) => {
                 self.remove(known);

@@ -82,7 +82,8 @@ impl Forwarding {
     /// trusted peer gave a valid id.
     pub fn apply(&mut self, head: &mut RequestHead, origin: &Origin, fresh_id: u128, via: bool) {
         let inherited = self.take_inherited(head, origin, fresh_id);
-        let host = head.host().to_vec();
+        let host = head.host_place();
+        let version = head.version;
         let fields = &mut head.fields;
         fields.append(
             Known::XForwardedFor,
@@ -94,9 +95,10 @@ impl Forwarding {
             "X-Forwarded-Proto",
             &[or(&inherited.proto, origin.scheme().as_bytes())],
         );
-        let forwarded_host = or(&inherited.host, &host);
-        if !forwarded_host.is_empty() {
-            fields.append(Known::XForwardedHost, "X-Forwarded-Host", &[forwarded_host]);
+        if !inherited.host.is_empty() {
+            fields.append(Known::XForwardedHost, "X-Forwarded-Host", &[&inherited.host]);
+        } else if host.1 > 0 {
+            fields.append_place(Known::XForwardedHost, "X-Forwarded-Host", host);
         }
         fields.append(
             Known::XForwardedPort,
@@ -104,14 +106,14 @@ impl Forwarding {
             &[or(&inherited.port, origin.port_text.as_bytes())],
         );
         if !inherited.forwarded.is_empty() {
-            let element = forwarded_element(origin, &host);
+            let element = forwarded_element(origin, &fields.bytes()[host.0..host.0 + host.1]);
             fields.append(Known::Forwarded, "Forwarded", &[&inherited.forwarded, b", ", &element]);
         }
         fields.append(Known::XRequestId, "X-Request-Id", &[&self.request_id]);
         if via {
-            let version: &[u8] =
-                if head.version == Version::Http10 { b"1.0 equipoise" } else { b"1.1 equipoise" };
-            fields.append(Known::Via, "Via", &[version]);
+            let received: &[u8] =
+                if version == Version::Http10 { b"1.0 equipoise" } else { b"1.1 equipoise" };
+            fields.append(Known::Via, "Via", &[received]);
         }
     }
 

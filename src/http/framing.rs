@@ -1,6 +1,6 @@
 //! Where a body ends (RFC 9112 6): read one way only, or refused.
 
-use super::field::Known;
+use super::field::{Kinds, Known};
 use super::fields::Fields;
 
 /// How the end of a body is known.
@@ -37,6 +37,10 @@ pub(super) enum FramingError {
 /// a length beside a coding always: two parties that read such a message differently are how requests
 /// are smuggled (RFC 9112 6.1, 11.2).
 pub(super) fn declared(fields: &Fields, is_http_10: bool) -> Result<Declared, FramingError> {
+    const FRAMING: Kinds = Kinds::of(&[Known::ContentLength, Known::TransferEncoding]);
+    if !fields.may_have(FRAMING) {
+        return Ok(Declared::Nothing);
+    }
     let mut length = None;
     let mut coded = false;
     let mut unknown = false;

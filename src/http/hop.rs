@@ -1,6 +1,6 @@
 //! What belongs to one connection only (RFC 9110 7.6.1) and is never passed on.
 
-use super::field::Known;
+use super::field::{Kinds, Known};
 use super::fields::Fields;
 
 /// The protocol a client asks to change to.
@@ -47,6 +47,9 @@ pub(super) struct Options {
 /// Reads the options of every Connection line.
 pub(super) fn connection_options(fields: &Fields) -> Options {
     let mut options = Options::default();
+    if !fields.may_have(Kinds::of(&[Known::Connection])) {
+        return options;
+    }
     for (index, option) in options_of(fields).enumerate() {
         options.too_many |= index >= MAX_OPTIONS;
         options.close |= option.eq_ignore_ascii_case(b"close");
@@ -56,34 +59,62 @@ pub(super) fn connection_options(fields: &Fields) -> Options {
     options
 }
 
+/// Whether TE says that trailers are welcome (RFC 9110 10.1.4). Its other members are of no use to a
+/// backend: we do no transfer coding but chunked.
+pub(super) fn takes_trailers(fields: &Fields) -> bool {
+    fields
+        .values(Known::Te)
+        .flat_map(|value| value.split(|b| *b == b','))
+        .any(|member| member.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
 /// Removes hop-by-hop fields and those that a Connection line names. Transfer-Encoding stays where it
 /// is: framing is decided by who emits the body. A Connection line cannot name Host, framing fields or
-/// what we add to say who the client is: that would let a client strip them.
+/// what tells who the client is: that would let a client strip them (RFC 9110 7.6.1, last paragraph).
 pub(super) fn strip(fields: &mut Fields, request: bool) {
-    if fields.first(Known::Connection).is_some() {
-        strip_named(fields);
+    const ALWAYS: [Known; 4] = [Known::Connection, Known::KeepAlive, Known::ProxyConnection, Known::Upgrade];
+    const REQUEST: Kinds = Kinds::of(&[
+        Known::Connection,
+        Known::KeepAlive,
+        Known::ProxyConnection,
+        Known::Upgrade,
+        Known::Te,
+        Known::Http2Settings,
+    ]);
+    const SPARED: Kinds = Kinds::of(&[
+        Known::Host,
+        Known::ContentLength,
+        Known::TransferEncoding,
+        Known::Forwarded,
+        Known::Via,
+        Known::XForwardedFor,
+        Known::XForwardedHost,
+        Known::XForwardedPort,
+        Known::XForwardedProto,
+        Known::XForwardedOther,
+        Known::XRealIp,
+        Known::XRequestId,
+    ]);
+    fields.remove_named_by(Known::Connection, |known| SPARED.has(known));
+    fields.remove_kinds(if request { REQUEST } else { Kinds::of(&ALWAYS) });
+}
+
+/// Adds the fields that ask for, or confirm, an upgrade on the next connection, and that say that trailers
+/// are welcome there.
+pub(super) fn write_connection(fields: &mut Fields, upgrade: Option<&Upgrade>, trailers: bool) {
+    let options: &[u8] = match (upgrade, trailers) {
+        (None, false) => return,
+        (None, true) => b"TE",
+        (Some(_), false) => b"upgrade",
+        (Some(_), true) => b"upgrade, TE",
+    };
+    fields.append(Known::Connection, "Connection", &[options]);
+    if let Some(upgrade) = upgrade {
+        fields.append(Known::Upgrade, "Upgrade", &[&upgrade.0]);
     }
-    fields.remove_where(|field| match field.known {
-        Known::Connection | Known::KeepAlive | Known::ProxyConnection | Known::Upgrade => true,
-        Known::Te | Known::Http2Settings => request,
-        _ => false,
-    });
-}
-
-fn strip_named(fields: &mut Fields) {
-    let named: Vec<Vec<u8>> = options_of(fields)
-        .filter(|o| {
-            !matches!(Known::from_name(o), Known::Host | Known::ContentLength | Known::TransferEncoding)
-        })
-        .map(<[u8]>::to_vec)
-        .collect();
-    fields.remove_where(|field| named.iter().any(|name| field.name.eq_ignore_ascii_case(name)));
-}
-
-/// Adds the fields that ask for, or confirm, an upgrade on the next connection.
-pub(super) fn write_upgrade(fields: &mut Fields, upgrade: &Upgrade) {
-    fields.append(Known::Connection, "Connection", &[b"upgrade"]);
-    fields.append(Known::Upgrade, "Upgrade", &[&upgrade.0]);
+    if trailers {
+        fields.append(Known::Te, "TE", &[b"trailers"]);
+    }
 }
 
 fn options_of(fields: &Fields) -> impl Iterator<Item = &[u8]> {

@@ -30,20 +30,29 @@ const STACK_FIELDS: usize = 128;
 /// Bytes of empty lines before a request line that are passed over (RFC 9112 2.2 asks for one).
 const MAX_LEADING: usize = 4;
 
-/// Finds the end of the head that begins at 0: past the empty line. `from` is where an earlier, shorter
-/// attempt may resume, so that a head which comes byte by byte is not scanned again each time.
-pub(super) fn head_end(buf: &[u8], from: usize) -> Option<usize> {
-    let mut at = from.saturating_sub(3);
-    while let Some(lf) = memchr::memchr(b'\n', &buf[at..]) {
-        let after = at + lf + 1;
-        match buf[after..] {
-            [b'\n', ..] => return Some(after + 1),
-            [b'\r', b'\n', ..] => return Some(after + 2),
-            _ => at = after,
+/// Finds the end of the head that begins at 0: past the empty line. `from` is how far an earlier, shorter
+/// attempt has looked, so that a head which comes byte by byte is not scanned again each time.
+///
+/// # Errors
+/// An LF without its CR. Whether every CR has its LF is left to whoever reads the tokens: httparse takes no
+/// CR within a token, a target or a value.
+pub(super) fn head_end(buf: &[u8], from: usize) -> Result<Option<usize>, BareLf> {
+    let mut at = from;
+    while let Some(found) = buf.get(at..).and_then(|rest| memchr::memchr(b'\n', rest)) {
+        let lf = at + found;
+        at = lf + 1;
+        match buf[..lf] {
+            [.., b'\n', b'\r'] => return Ok(Some(at)),
+            [.., b'\r'] => {}
+            _ => return Err(BareLf),
         }
     }
-    None
+    Ok(None)
 }
+
+/// An LF that no CR stands before: where two parsers disagree on what a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BareLf;
 
 /// Length of the empty lines that a client may send before its request line.
 pub(super) fn leading_blank(buf: &[u8]) -> usize {
@@ -52,20 +61,6 @@ pub(super) fn leading_blank(buf: &[u8]) -> usize {
         skip += 2;
     }
     skip
-}
-
-/// Every LF follows a CR and every CR is followed by an LF. A bare one of either kind is where two
-/// parsers disagree on what a line is.
-pub(super) fn lines_are_clean(head: &[u8]) -> bool {
-    let mut at = 0;
-    while let Some(found) = memchr::memchr2(b'\r', b'\n', &head[at..]) {
-        let here = at + found;
-        if head[here] == b'\n' || head.get(here + 1) != Some(&b'\n') {
-            return false;
-        }
-        at = here + 2;
-    }
-    true
 }
 
 /// `token` of RFC 9110 5.6.2.

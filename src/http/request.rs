@@ -1,7 +1,7 @@
 //! The head of a request.
 
 use super::Refusal;
-use super::field::Known;
+use super::field::{Kinds, Known};
 use super::fields::Fields;
 use super::framing::{Body, Declared, FramingError, declared};
 use super::hop::{self, Upgrade};
@@ -18,7 +18,9 @@ pub enum Version {
     Http11,
 }
 
-/// A checked request head. Made once per connection and refilled, so that its memory is reused.
+/// A checked request head. Made once per client connection and refilled for each of its requests, so that
+/// its memory is reused; it remembers how far an unfinished head was read, and so must not be taken from
+/// one connection to another in the middle of a head.
 #[derive(Debug, Clone)]
 pub struct RequestHead {
     /// Every field line, edits included.
@@ -41,6 +43,10 @@ pub struct RequestHead {
     /// Where an unfinished head was scanned up to, and how long it was at the last early check.
     scanned: usize,
     checked: usize,
+    /// Whether the first line of an unfinished head was checked.
+    line_checked: bool,
+    /// Whether the client takes trailers (RFC 9110 10.1.4).
+    takes_trailers: bool,
 }
 
 impl RequestHead {
@@ -59,6 +65,8 @@ impl RequestHead {
             host: (0, 0),
             scanned: 0,
             checked: 0,
+            line_checked: false,
+            takes_trailers: false,
         }
     }
 
@@ -70,21 +78,20 @@ impl RequestHead {
     pub fn parse(&mut self, buf: &[u8], limits: HeadLimits) -> Result<Parsed, Refusal> {
         let skip = parse::leading_blank(buf);
         let bytes = &buf[skip..];
-        let Some(end) = parse::head_end(bytes, self.scanned) else {
+        let Some(end) = parse::head_end(bytes, self.scanned).map_err(|_| Refusal::bad("bare LF"))? else {
+            let line_ended = memchr::memchr(b'\n', &bytes[self.scanned.min(bytes.len())..]).is_some();
             self.scanned = bytes.len();
-            return self.check_partial(bytes, limits).map(|()| Parsed::Partial);
+            return self.check_partial(bytes, limits, line_ended).map(|()| Parsed::Partial);
         };
         self.scanned = 0;
         self.checked = 0;
+        self.line_checked = false;
         if end > limits.max_size {
             return Err(too_large(bytes, limits));
         }
         let head = &bytes[..end];
         if head[0] == b'\r' {
             return Err(Refusal::bad("empty lines before the request line"));
-        }
-        if !parse::lines_are_clean(head) {
-            return Err(Refusal::bad("bare CR or LF"));
         }
         match self.read_lines(head, limits) {
             Err(refusal) if refusal.reason == "malformed protocol version" => {
@@ -124,12 +131,10 @@ impl RequestHead {
     }
 
     /// Strips what belongs to the client's connection (RFC 9110 7.6.1), keeping the upgrade that is
-    /// asked for.
+    /// asked for, and of TE that trailers are welcome.
     pub fn strip_hop_by_hop(&mut self) {
         hop::strip(&mut self.fields, true);
-        if let Some(upgrade) = &self.upgrade {
-            hop::write_upgrade(&mut self.fields, upgrade);
-        }
+        hop::write_connection(&mut self.fields, self.upgrade.as_ref(), self.takes_trailers);
     }
 
     /// Writes the head as an HTTP/1.1 request.
@@ -143,27 +148,28 @@ impl RequestHead {
     }
 
     /// Checks what has come of a head that is not complete. Repeated only when twice as much is there,
-    /// or a first line has ended: a head that comes byte by byte must not cost its square.
-    fn check_partial(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<(), Refusal> {
+    /// or the first line has ended: a head that comes byte by byte must not cost its square.
+    fn check_partial(&mut self, bytes: &[u8], limits: HeadLimits, line_ended: bool) -> Result<(), Refusal> {
         if bytes.len() >= limits.max_size {
             return Err(too_large(bytes, limits));
         }
-        if bytes.is_empty() || bytes.len() < self.checked.saturating_mul(2) {
+        let first_line = line_ended && !self.line_checked;
+        if bytes.is_empty() || (bytes.len() < self.checked.saturating_mul(2) && !first_line) {
             return Ok(());
         }
         self.checked = bytes.len();
-        // A CR at the very end may yet get its LF.
-        let settled = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-        if !parse::lines_are_clean(settled) {
-            return Err(Refusal::bad("bare CR or LF"));
+        self.line_checked |= line_ended;
+        let parsed = parse::with_header_room(limits.max_fields, |room| {
+            httparse::Request::new(&mut []).parse_with_uninit_headers(bytes, room)
+        });
+        match parsed {
+            Ok(_) => Ok(()),
+            Err(httparse::Error::Version) => match memchr::memchr(b'\r', bytes) {
+                Some(end) if end + 1 < bytes.len() => other_version(&bytes[..end]),
+                _ => Ok(()), // judged when the line has ended
+            },
+            Err(error) => Err(parse::refusal(error)),
         }
-        parse::with_header_room(limits.max_fields, |room| {
-            match httparse::Request::new(&mut []).parse_with_uninit_headers(bytes, room) {
-                Err(httparse::Error::Version) => Ok(()), // judged when the line has ended
-                Err(error) => Err(parse::refusal(error)),
-                Ok(_) => Ok(()),
-            }
-        })
     }
 
     fn read_lines(&mut self, head: &[u8], limits: HeadLimits) -> Result<(), Refusal> {
@@ -188,20 +194,13 @@ impl RequestHead {
         })
     }
 
-    /// HTTP/1.2 to 1.9 are read as 1.1; another major version gets 505, everything else is garbage.
+    /// Reads a head of HTTP/1.2 to 1.9 as 1.1 (RFC 9110 2.5).
     fn read_other_version(&mut self, head: &[u8], limits: HeadLimits) -> Result<(), Refusal> {
         let line = memchr::memchr(b'\r', head).unwrap_or(head.len());
-        match head[..line] {
-            [.., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'] => {
-                let mut patched = head.to_vec();
-                patched[line - 1] = b'1';
-                self.read_lines(&patched, limits)
-            }
-            [.., b' ', b'H', b'T', b'T', b'P', b'/', b'0' | b'2'..=b'9', b'.', b'0'..=b'9'] => {
-                Err(Refusal { status: 505, reason: "HTTP version not supported" })
-            }
-            _ => Err(Refusal::bad("malformed request line")),
-        }
+        other_version(&head[..line])?;
+        let mut patched = head.to_vec();
+        patched[line - 1] = b'1';
+        self.read_lines(&patched, limits)
     }
 
     /// What RFC 9112 asks of the whole head, beyond its lines.
@@ -228,12 +227,30 @@ impl RequestHead {
         }
         self.keep_alive = !options.close && (!is_10 || options.keep_alive);
         self.upgrade = if options.upgrade && !is_10 { Upgrade::requested(&self.fields) } else { None };
-        let mut expectations = self.fields.values(Known::Expect);
-        self.expects_continue = match (expectations.next(), is_10) {
-            (Some(value), false) if value.eq_ignore_ascii_case(b"100-continue") => true,
-            (Some(_), false) => return Err(Refusal { status: 417, reason: "unknown expectation" }),
-            _ => false,
-        };
+        self.takes_trailers = !is_10 && hop::takes_trailers(&self.fields);
+        self.judge_expectations()
+    }
+
+    /// 417 for what we do not know (RFC 9110 10.1.1). From an HTTP/1.0 client the field means nothing, and
+    /// must not reach a backend, whose 100 could not be passed on.
+    fn judge_expectations(&mut self) -> Result<(), Refusal> {
+        self.expects_continue = false;
+        if !self.fields.may_have(Kinds::of(&[Known::Expect])) {
+            return Ok(());
+        }
+        if self.version == Version::Http10 {
+            self.fields.remove(Known::Expect);
+            return Ok(());
+        }
+        for expectation in self.fields.values(Known::Expect).flat_map(|v| v.split(|b| *b == b',')) {
+            match expectation.trim_ascii() {
+                b"" => {}
+                known if known.eq_ignore_ascii_case(b"100-continue") => {
+                    self.expects_continue = self.body != Body::None;
+                }
+                _ => return Err(Refusal { status: 417, reason: "unknown expectation" }),
+            }
+        }
         Ok(())
     }
 
@@ -249,40 +266,41 @@ impl RequestHead {
                 let authority = (base + authority.0, authority.1);
                 self.host = authority;
                 let rest = raw.len() - path;
+                let rootless = rest == 0 || raw[path] == b'?';
                 self.target = (base + path, rest);
                 let text = bytes[authority.0..authority.0 + authority.1].to_vec();
-                if rest == 0 || raw[path] == b'?' {
-                    self.root_target(path);
+                if rootless {
+                    self.root_target();
                 }
-                self.fields.replace(Known::Host, "Host", &[&text]);
+                if host.is_none_or(|place| slice(&self.fields, place) != text) {
+                    self.fields.replace(Known::Host, "Host", &[&text]);
+                }
             }
         }
         Ok(())
     }
 
     /// An absolute form without a path: `/` stands before the query, or `*` for OPTIONS (RFC 9112 3.2.4).
-    fn root_target(&mut self, path: usize) {
+    fn root_target(&mut self) {
         let (start, len) = self.target;
-        debug_assert!(path > 0);
         let query = self.fields.bytes()[start..start + len].to_vec();
         let root: &[u8] = if self.method == Method::Options && query.is_empty() { b"*" } else { b"/" };
         self.target = self.fields.stash(&[root, &query]);
     }
 
     fn judge_host(&self) -> Result<Option<(usize, usize)>, Refusal> {
-        let mut hosts = self.fields.values(Known::Host);
-        let first = hosts.next();
-        if hosts.next().is_some() {
-            return Err(Refusal::bad("repeated Host"));
-        }
-        match first {
+        match self.fields.place(Known::Host) {
             None if self.version == Version::Http10 => Ok(None),
             None => Err(Refusal::bad("missing Host")),
-            Some(value) if target::is_authority(value) => {
-                Ok(Some((value.as_ptr() as usize - self.fields.bytes().as_ptr() as usize, value.len())))
-            }
+            Some((_, false)) => Err(Refusal::bad("repeated Host")),
+            Some((place, true)) if target::is_authority(slice(&self.fields, place)) => Ok(Some(place)),
             Some(_) => Err(Refusal::bad("malformed Host")),
         }
+    }
+
+    /// Where in the buffer of the fields [`Self::host`] stands.
+    pub(super) fn host_place(&self) -> (usize, usize) {
+        self.host
     }
 }
 
@@ -303,5 +321,22 @@ fn too_large(bytes: &[u8], limits: HeadLimits) -> Refusal {
         Refusal { status: 414, reason: "target too long" }
     } else {
         Refusal { status: 431, reason: "head too large" }
+    }
+}
+
+/// Judges a request line whose version httparse does not know: HTTP/1.2 to 1.9 pass, another major version
+/// gets 505, everything else is garbage.
+fn other_version(line: &[u8]) -> Result<(), Refusal> {
+    let mut words = line.split(|b| *b == b' ');
+    let (method, target, version) = (words.next(), words.next(), words.next());
+    let shaped = method.is_some_and(|m| !m.is_empty() && m.iter().all(|b| parse::is_token_byte(*b)))
+        && target.is_some_and(|t| !t.is_empty())
+        && words.next().is_none();
+    match version {
+        Some([b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9']) if shaped => Ok(()),
+        Some([b'H', b'T', b'T', b'P', b'/', b'0' | b'2'..=b'9', b'.', b'0'..=b'9']) if shaped => {
+            Err(Refusal { status: 505, reason: "HTTP version not supported" })
+        }
+        _ => Err(Refusal::bad("malformed request line")),
     }
 }

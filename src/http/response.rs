@@ -70,7 +70,9 @@ impl ResponseHead {
         if buf[..seen] != START[..seen] {
             return Err(Invalid("not an HTTP/1 response"));
         }
-        let Some(end) = parse::head_end(buf, 0) else {
+        // Always from the start: a head that stays unfinished on one connection is read again on another.
+        let end = parse::head_end(buf, 0).map_err(|_| Invalid("bare LF in the response"))?;
+        let Some(end) = end else {
             return if buf.len() >= limits.max_size {
                 Err(Invalid("response head too large"))
             } else {
@@ -81,22 +83,18 @@ impl ResponseHead {
             return Err(Invalid("response head too large"));
         }
         let head = &buf[..end];
-        if !parse::lines_are_clean(head) {
-            return Err(Invalid("bare CR or LF in the response"));
-        }
         let is_10 = self.read_lines(head, limits)?;
         self.judge(is_10, method, upgrade_asked)?;
         Ok(Parsed::Complete(end))
     }
 
     /// Strips what belongs to the backend's connection (RFC 9110 7.6.1); an upgrade that was agreed on
-    /// is confirmed to the client.
+    /// is confirmed to the client, and one that the backend insists on (426, RFC 9110 15.5.22) is named.
     pub fn strip_hop_by_hop(&mut self) {
-        let agreed = if self.interim == Interim::Switching { Upgrade::requested(&self.fields) } else { None };
+        let named = self.interim == Interim::Switching || self.status == 426;
+        let upgrade = if named { Upgrade::requested(&self.fields) } else { None };
         hop::strip(&mut self.fields, false);
-        if let Some(upgrade) = agreed {
-            hop::write_upgrade(&mut self.fields, &upgrade);
-        }
+        hop::write_connection(&mut self.fields, upgrade.as_ref(), false);
     }
 
     /// Sets the framing that a client of `version` gets, and says which it is.
@@ -106,16 +104,17 @@ impl ResponseHead {
                 self.fields.append(Known::TransferEncoding, "Transfer-Encoding", &[b"chunked"]);
                 Body::Chunked
             }
-            (Body::Chunked, Version::Http10) => {
+            (body, Version::Http10) => {
+                // Also on the answer to HEAD: such a client knows no coding (RFC 9112 6.1).
                 self.fields.remove(Known::TransferEncoding);
                 self.fields.remove(Known::Trailer);
-                Body::UntilClose
+                if body == Body::Chunked { Body::UntilClose } else { body }
             }
-            (body, _) => body,
+            (body, Version::Http11) => body,
         }
     }
 
-    /// Writes the head as an HTTP/1.1 response, without its last empty line where `open`.
+    /// Writes the head as an HTTP/1.1 response.
     pub fn emit(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"HTTP/1.1 ");
         let (hundreds, rest) = (self.status / 100, self.status % 100);
@@ -152,7 +151,11 @@ impl ResponseHead {
 
     fn judge(&mut self, is_10: bool, method: Method, upgrade_asked: bool) -> Result<(), Invalid> {
         self.interim = match self.status {
-            101 if upgrade_asked && !is_10 => Interim::Switching,
+            101 if upgrade_asked && !is_10 => {
+                // RFC 9110 7.8: it must say to what. h2c does not count, for we never asked for it.
+                Upgrade::requested(&self.fields).ok_or(Invalid("101 without a usable Upgrade"))?;
+                Interim::Switching
+            }
             101 => return Err(Invalid("101 without being asked")),
             100..=199 => Interim::Yes,
             _ => Interim::No,

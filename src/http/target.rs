@@ -62,8 +62,14 @@ pub(super) fn is_authority(text: &[u8]) -> bool {
             std::str::from_utf8(inner).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
         }
         [] => false,
-        _ => host.iter().all(|b| is_name_byte(*b)),
+        _ => host.iter().all(|b| is_name_byte(*b)) && escapes_are_whole(host),
     }
+}
+
+/// Every percent sign has its two digits (RFC 3986 2.1).
+fn escapes_are_whole(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'%', text)
+        .all(|at| matches!(text[at + 1..], [a, b, ..] if hex(a).is_some() && hex(b).is_some()))
 }
 
 /// Splits at the colon of the port; `Some` also where no digit follows it.
@@ -99,7 +105,8 @@ pub fn host_for_matching(host: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// The path that rules compare (RFC 3986 6.2.2): unreserved octets decoded, dot segments removed. `%2F`,
-/// `%5C` and `//` stay: backends disagree on them, and a rule must not decide for them.
+/// `%5C` and `//` stay: backends disagree on them, and a rule must not decide for them. A percent sign
+/// without its two digits reads as `%25`, or else it could become an escape with what is decoded after it.
 ///
 /// # Errors
 /// 400 for dot segments that climb above the root and for `%00`.
@@ -134,6 +141,10 @@ fn decode_unreserved(path: &[u8]) -> Result<Vec<u8>, Refusal> {
                 // Case of the hex digits does not matter: one normal form (RFC 3986 6.2.2.1).
                 out.extend_from_slice(&[b'%', tail[0].to_ascii_uppercase(), tail[1].to_ascii_uppercase()]);
                 rest = &tail[2..];
+            }
+            None if byte == b'%' => {
+                out.extend_from_slice(b"%25");
+                rest = tail;
             }
             None => {
                 out.push(byte);
