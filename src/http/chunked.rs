@@ -1,8 +1,8 @@
 //! The chunked coding (RFC 9112 7.1), read to the letter.
 
+use super::Invalid;
 use super::body::Step;
 use super::field::Known;
-use super::Invalid;
 
 /// Bytes of chunk extensions in one message. They are read past and never forwarded.
 const MAX_EXTENSIONS: usize = 16 * 1024;
