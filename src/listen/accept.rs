@@ -107,6 +107,8 @@ impl Door {
                 Err(error) => return self.cannot_accept(&error).await,
             }
         }
+        // A reload may have come while nobody else did.
+        let listener = &self.listener().await;
         match listener.capacity.take() {
             Some(place) => self.admit(listener, place),
             None => {

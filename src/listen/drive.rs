@@ -50,6 +50,8 @@ pub(super) fn begin(
         seat,
     );
     let snapshot = worker.with_snapshot(Arc::clone);
+    // Both of one moment: a listener older than its snapshot would never be looked up again.
+    let listener = snapshot.listener(&listener.name).cloned().unwrap_or(listener);
     listener.series.connection_opened(worker.index);
     let drive =
         Drive { worker: Rc::clone(worker), listener, snapshot, client, _chair: chair, _places: visit.places };

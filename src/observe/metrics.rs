@@ -163,12 +163,14 @@ impl Metrics {
         live(&mut self.book().pools)
     }
 
-    /// One series per pair of labels: the newest that is alive.
+    /// One series per pair of labels: the newest that is alive. Those of removed backends are not shown:
+    /// idle connections may hold an older snapshot for long.
     pub(super) fn live_backends(&self) -> Vec<Arc<BackendSeries>> {
         let mut newest = Vec::new();
         self.book().backends.retain(|_, entry| {
             entry.retain(|weak| weak.strong_count() > 0);
-            newest.extend(entry.iter().rev().find_map(Weak::upgrade));
+            let alive = entry.iter().rev().find_map(Weak::upgrade);
+            newest.extend(alive.filter(|series| !series.backend().is_retired()));
             !entry.is_empty()
         });
         newest

@@ -20,3 +20,4 @@ mod origin;
 
 mod balance;
 mod outage;
+mod reload;

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use crate::message::{Head, Message, Wire};
+use crate::message::{Head, Message, PATIENCE, Wire};
 
 /// Requests that are remembered; all are counted.
 const MAX_REMEMBERED: usize = 4096;
@@ -219,5 +219,24 @@ impl Drop for Visit {
         self.done();
         self.shared.streams.lock().unwrap().remove(&self.number);
         self.shared.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Holds scripts back until it is opened.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    /// Lets everybody pass from now on.
+    pub(crate) fn open(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+
+    /// Waits until it is open; fails after a while.
+    pub(crate) fn pass(&self) {
+        let open = self.0.0.lock().unwrap();
+        let (_open, late) = self.0.1.wait_timeout_while(open, PATIENCE, |open| !*open).unwrap();
+        assert!(!late.timed_out(), "nobody opened the gate");
     }
 }
