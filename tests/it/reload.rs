@@ -67,8 +67,9 @@ fn the_admin_endpoint_reloads_with_200_or_422() {
     let answer = daemon.ask_to_reload();
     assert_eq!(answer.status(), 422);
     let body: serde_json::Value = serde_json::from_str(&answer.text()).unwrap();
-    let first = &body["diagnostics"][0];
-    assert_eq!((&first["line"], &first["column"]), (&2.into(), &1.into()), "{body:#}");
+    let found = body["diagnostics"].as_array().unwrap().iter().find(|one| one["code"] == "unknown-key");
+    let place = found.map(|one| (&one["line"], &one["column"]));
+    assert_eq!(place, Some((&2.into(), &1.into())), "{body:#}");
     daemon.write(&config.text());
     assert_eq!(daemon.ask_to_reload().status(), 200);
 }
@@ -129,8 +130,6 @@ fn listeners_appear_and_disappear_and_what_runs_on_them_finishes() {
     assert_eq!((answer.status(), answer.head.field("connection")), (200, Some("close")));
     assert!(busy.is_at_end());
     assert_eq!(get(daemon.web, "/").text(), "well");
-    let metrics = daemon.page("/metrics").text();
-    assert!(!metrics.contains("listener=\"more\""), "series of a removed listener disappear");
 }
 
 #[test]
@@ -167,6 +166,8 @@ fn a_backend_that_is_removed_finishes_what_it_serves() {
     until("the request runs", || (old.in_flight() == 1).then_some(()));
     daemon.reload(&over(&[new.address]));
     assert_eq!(get(daemon.web, "/").text(), "new");
+    let removed = format!("backend=\"{}\"", old.address);
+    assert!(!daemon.page("/metrics").text().contains(&removed), "its series disappear");
     gate.open();
     assert_eq!(busy.response("GET").unwrap().text(), "old");
     assert_eq!(busy.get("/").unwrap().text(), "new", "the same connection follows the reload");
