@@ -11,6 +11,9 @@ use super::method::Method;
 use super::parse::{self, HeadLimits, Parsed};
 use super::request::Version;
 
+/// Length of `HTTP/1.1 200 `: the reason phrase begins there, where there is one.
+const STATUS_LINE: usize = 13;
+
 /// What kind of response a head begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interim {
@@ -136,14 +139,13 @@ impl ResponseHead {
             if parsed != httparse::Status::Complete(head.len()) {
                 return Err(Invalid("malformed response head"));
             }
-            let (Some(status @ 100..=599), Some(reason)) = (response.code, response.reason) else {
+            let Some(status @ 100..=599) = response.code else {
                 return Err(Invalid("status outside 100 to 599"));
             };
             self.status = status;
-            self.reason = match reason {
-                "" => (0, 0),
-                text => (text.as_ptr() as usize - head.as_ptr() as usize, text.len()),
-            };
+            // Where it stands in the line, not as httparse gives it: that leaves out one with obs-text.
+            let line = memchr::memchr(b'\r', head).unwrap_or(STATUS_LINE);
+            self.reason = (STATUS_LINE.min(line), line.saturating_sub(STATUS_LINE));
             parse::fill(&mut self.fields, head, response.headers, |_| false);
             Ok(response.version == Some(0))
         })
