@@ -21,3 +21,4 @@ mod origin;
 mod balance;
 mod outage;
 mod reload;
+mod shapes;
