@@ -40,6 +40,8 @@ pub struct Backend {
     connections: AtomicU32,
     idle_connections: AtomicU32,
     resolved: ArcSwapOption<SocketAddr>,
+    /// How often the address has changed.
+    moves: AtomicU32,
     retired: AtomicBool,
     latency: Latency,
     condition: Condition,
@@ -58,6 +60,7 @@ impl Backend {
             connections: AtomicU32::new(0),
             idle_connections: AtomicU32::new(0),
             resolved: ArcSwapOption::empty(),
+            moves: AtomicU32::new(0),
             retired: AtomicBool::new(false),
             latency: Latency::new(),
             condition: Condition::new(initial_up),
@@ -89,7 +92,16 @@ impl Backend {
     /// Sets the address to dial. Gives back whether it changed.
     pub fn set_address(&self, address: Option<SocketAddr>) -> bool {
         let old = self.resolved.swap(address.map(Arc::new));
-        old.as_deref().copied() != address
+        let moved = old.as_deref().copied() != address;
+        if moved {
+            self.moves.fetch_add(1, Ordering::AcqRel);
+        }
+        moved
+    }
+
+    /// How often the address has changed: a connection opened before the last change leads elsewhere.
+    pub fn moves(&self) -> u32 {
+        self.moves.load(Ordering::Acquire)
     }
 
     /// Requests and tunnels in flight, over all workers. Probes are not counted.

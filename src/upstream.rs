@@ -40,12 +40,13 @@ pub struct Connection {
     /// Whether it has carried an exchange before.
     pub reused: bool,
     gauge: OpenGauge,
-    address: std::net::SocketAddr,
+    /// [`Backend::moves`] when it was dialled.
+    moves: u32,
 }
 
 impl Connection {
-    fn new(stream: TcpStream, address: std::net::SocketAddr, gauge: OpenGauge) -> Self {
-        Self { stream, buffer: Buffer::default(), out: Outgoing::default(), reused: false, gauge, address }
+    fn new(stream: TcpStream, moves: u32, gauge: OpenGauge) -> Self {
+        Self { stream, buffer: Buffer::default(), out: Outgoing::default(), reused: false, gauge, moves }
     }
 
     /// Whose connection it is.
@@ -109,7 +110,7 @@ impl Upstream {
     /// Keeps a connection whose exchange ended cleanly, with nothing unread, for at most `keep_for`.
     pub fn release(&self, mut connection: Connection, keep_for: Duration, now: Instant) {
         let backend = Arc::clone(connection.backend());
-        let moved = backend.address() != Some(connection.address);
+        let moved = backend.moves() != connection.moves;
         if backend.is_retired() || moved || keep_for.is_zero() || !connection.buffer.is_empty() {
             return;
         }
@@ -146,7 +147,7 @@ impl Upstream {
             let mut kept = Vec::with_capacity(pool.len());
             for mut idle in pool.drain(..) {
                 let backend = Arc::clone(idle.connection.backend());
-                let moved = backend.address() != Some(idle.connection.address);
+                let moved = backend.moves() != idle.connection.moves;
                 if backend.is_retired()
                     || moved
                     || now >= idle.expires

@@ -94,13 +94,13 @@ impl Door {
                 biased;
                 () = closing.notified() => return self.empty(&socket, &listener).await,
                 () = pressed => self.table.ask_an_idle_one(),
-                () = self.seat_next(&socket, &listener) => {}
+                () = self.seat_next(&socket) => {}
             }
         }
     }
 
     /// Accepts one connection, or finds a place for the one that waits.
-    async fn seat_next(&self, socket: &TcpListener, listener: &Arc<Listener>) {
+    async fn seat_next(&self, socket: &TcpListener) {
         if self.waiting.borrow().is_none() {
             match socket.accept().await {
                 Ok(accepted) => *self.waiting.borrow_mut() = Some(accepted),

@@ -56,6 +56,8 @@ impl<'a> Dialing<'a> {
     /// # Errors
     /// See [`DialError`].
     pub async fn connect(self) -> Result<Connection, DialError> {
+        // Before the address: a change in between makes the connection look older than it is.
+        let moves = self.backend.moves();
         let address = self.backend.address().ok_or(DialError::NoAddress)?;
         let gauge = self.take_place().await?;
         let stream = self.in_time(TcpStream::connect(address)).await??;
@@ -64,7 +66,7 @@ impl<'a> Dialing<'a> {
         if is_to_itself(&stream, address) {
             return Err(DialError::Failed(io::ErrorKind::ConnectionRefused.into()));
         }
-        Ok(Connection::new(stream, address, gauge))
+        Ok(Connection::new(stream, moves, gauge))
     }
 
     /// Counts the connection, once the backend has room for it.
