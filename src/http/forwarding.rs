@@ -2,10 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::field::Known;
+use super::field::{Kinds, Known};
 use super::fields::Fields;
 use super::request::{RequestHead, Version};
 use super::target;
+
+const FOR: &str = "X-Forwarded-For";
+const PROTO: &str = "X-Forwarded-Proto";
+const PORT: &str = "X-Forwarded-Port";
 
 /// What is known of a client connection; made once when it is accepted.
 #[derive(Debug, Clone)]
@@ -18,18 +22,36 @@ pub struct Origin {
     pub trusted: bool,
     peer_text: Box<str>,
     port_text: Box<str>,
+    /// The lines that a stranger's requests all get, written once.
+    block: Box<[u8]>,
+    lines: [(Known, usize, usize); 3],
 }
 
 impl Origin {
     /// For a connection from `peer` to `local_port` of ours.
     pub fn new(peer: SocketAddr, local_port: u16, secure: bool, trusted: bool) -> Self {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let (peer_text, port_text) = (peer.ip().to_string().into(), local_port.to_string().into());
-        Self { peer, secure, trusted, peer_text, port_text }
+        let (peer_text, port_text) = (peer.ip().to_string(), local_port.to_string());
+        let scheme = scheme(secure);
+        let block = format!("{FOR}: {peer_text}\r\n{PROTO}: {scheme}\r\n{PORT}: {port_text}\r\n");
+        let lines = [
+            (Known::XForwardedFor, FOR.len(), peer_text.len()),
+            (Known::XForwardedProto, PROTO.len(), scheme.len()),
+            (Known::XForwardedPort, PORT.len(), port_text.len()),
+        ];
+        Self {
+            peer,
+            secure,
+            trusted,
+            peer_text: peer_text.into(),
+            port_text: port_text.into(),
+            block: block.into_bytes().into(),
+            lines,
+        }
     }
 
     fn scheme(&self) -> &'static str {
-        if self.secure { "https" } else { "http" }
+        scheme(self.secure)
     }
 }
 
@@ -81,75 +103,64 @@ impl Forwarding {
     /// Writes the forwarding fields of a request that goes to a backend. `fresh_id` is used where no
     /// trusted peer gave a valid id.
     pub fn apply(&mut self, head: &mut RequestHead, origin: &Origin, fresh_id: u128, via: bool) {
-        let inherited = self.take_inherited(head, origin, fresh_id);
-        let host = head.host_place();
-        let version = head.version;
+        self.request_id.clear();
+        let (host, version) = (head.host_place(), head.version);
         let fields = &mut head.fields;
-        fields.append(
-            Known::XForwardedFor,
-            "X-Forwarded-For",
-            &inherited.chain(&inherited.addresses, origin),
-        );
-        fields.append(
-            Known::XForwardedProto,
-            "X-Forwarded-Proto",
-            &[or(&inherited.proto, origin.scheme().as_bytes())],
-        );
-        if !inherited.host.is_empty() {
-            fields.append(Known::XForwardedHost, "X-Forwarded-Host", &[&inherited.host]);
-        } else if host.1 > 0 {
-            fields.append_place(Known::XForwardedHost, "X-Forwarded-Host", host);
+        let inherited = origin.trusted.then(|| Inherited::read(fields));
+        remove_forwarding(fields, origin.trusted);
+        match inherited {
+            None => {
+                fields.append_block(&origin.block, &origin.lines);
+                append_host(fields, b"", host);
+            }
+            Some(inherited) => {
+                inherited.write(fields, origin, host);
+                self.request_id = inherited.request_id;
+            }
         }
-        fields.append(
-            Known::XForwardedPort,
-            "X-Forwarded-Port",
-            &[or(&inherited.port, origin.port_text.as_bytes())],
-        );
-        if !inherited.forwarded.is_empty() {
-            let element = forwarded_element(origin, &fields.bytes()[host.0..host.0 + host.1]);
-            fields.append(Known::Forwarded, "Forwarded", &[&inherited.forwarded, b", ", &element]);
+        if self.request_id.is_empty() {
+            self.request_id.extend_from_slice(&hex_digits(fresh_id));
         }
         fields.append(Known::XRequestId, "X-Request-Id", &[&self.request_id]);
         if via {
-            let received: &[u8] =
-                if version == Version::Http10 { b"1.0 equipoise" } else { b"1.1 equipoise" };
-            fields.append(Known::Via, "Via", &[received]);
+            const NAME: usize = "Via".len();
+            const VALUE: usize = "1.1 equipoise".len();
+            let line: &[u8] = match version {
+                Version::Http10 => b"Via: 1.0 equipoise\r\n",
+                Version::Http11 => b"Via: 1.1 equipoise\r\n",
+            };
+            fields.append_block(line, &[(Known::Via, NAME, VALUE)]);
         }
-    }
-
-    /// Reads what a trusted peer says and removes every forwarding field, whoever sent it.
-    fn take_inherited(&mut self, head: &mut RequestHead, origin: &Origin, fresh_id: u128) -> Inherited {
-        let mut inherited = Inherited::default();
-        self.request_id.clear();
-        if origin.trusted {
-            let fields = &head.fields;
-            inherited.addresses = join(fields, Known::XForwardedFor);
-            inherited.forwarded = join(fields, Known::Forwarded);
-            inherited.proto = only(fields, Known::XForwardedProto, is_scheme);
-            inherited.host = only(fields, Known::XForwardedHost, target::is_authority);
-            inherited.port = only(fields, Known::XForwardedPort, is_port);
-            self.request_id = only(fields, Known::XRequestId, is_request_id);
-        }
-        if self.request_id.is_empty() {
-            self.request_id.extend(
-                (0..32).rev().map(|place| b"0123456789abcdef"[(fresh_id >> (place * 4)) as usize & 0xf]),
-            );
-        }
-        head.fields.remove_where(|field| match field.known {
-            Known::XForwardedFor
-            | Known::XForwardedHost
-            | Known::XForwardedPort
-            | Known::XForwardedProto
-            | Known::Forwarded
-            | Known::XRequestId => true,
-            Known::XForwardedOther | Known::XRealIp => !origin.trusted,
-            _ => false,
-        });
-        inherited
     }
 }
 
-/// What a trusted peer said of the client.
+/// Removes every forwarding field that is written anew, and of a stranger's all.
+fn remove_forwarding(fields: &mut Fields, trusted: bool) {
+    const REWRITTEN: &[Known] = &[
+        Known::XForwardedFor,
+        Known::XForwardedHost,
+        Known::XForwardedPort,
+        Known::XForwardedProto,
+        Known::Forwarded,
+        Known::XRequestId,
+    ];
+    fields.remove_kinds(const { Kinds::of(REWRITTEN) });
+    if !trusted {
+        fields.remove_kinds(const { Kinds::of(&[Known::XForwardedOther, Known::XRealIp]) });
+    }
+}
+
+/// Tells the inherited host, else the one at `place`, else nothing.
+fn append_host(fields: &mut Fields, inherited: &[u8], place: (usize, usize)) {
+    const NAME: &str = "X-Forwarded-Host";
+    if !inherited.is_empty() {
+        fields.append(Known::XForwardedHost, NAME, &[inherited]);
+    } else if place.1 > 0 {
+        fields.append_place(Known::XForwardedHost, NAME, place);
+    }
+}
+
+/// What a trusted peer said of the client; empty where it said nothing valid.
 #[derive(Debug, Default)]
 struct Inherited {
     addresses: Vec<u8>,
@@ -157,13 +168,47 @@ struct Inherited {
     proto: Vec<u8>,
     host: Vec<u8>,
     port: Vec<u8>,
+    request_id: Vec<u8>,
 }
 
 impl Inherited {
-    fn chain<'a>(&self, before: &'a [u8], origin: &'a Origin) -> [&'a [u8]; 3] {
-        let comma: &[u8] = if before.is_empty() { b"" } else { b", " };
-        [before, comma, origin.peer_text.as_bytes()]
+    fn read(fields: &Fields) -> Self {
+        Self {
+            addresses: join(fields, Known::XForwardedFor),
+            forwarded: join(fields, Known::Forwarded),
+            proto: only(fields, Known::XForwardedProto, is_scheme),
+            host: only(fields, Known::XForwardedHost, target::is_authority),
+            port: only(fields, Known::XForwardedPort, is_port),
+            request_id: only(fields, Known::XRequestId, is_request_id),
+        }
     }
+
+    fn write(&self, fields: &mut Fields, origin: &Origin, host: (usize, usize)) {
+        let comma: &[u8] = if self.addresses.is_empty() { b"" } else { b", " };
+        let peer = origin.peer_text.as_bytes();
+        fields.append(Known::XForwardedFor, FOR, &[&self.addresses, comma, peer]);
+        fields.append(Known::XForwardedProto, PROTO, &[or(&self.proto, origin.scheme().as_bytes())]);
+        fields.append(Known::XForwardedPort, PORT, &[or(&self.port, origin.port_text.as_bytes())]);
+        append_host(fields, &self.host, host);
+        if !self.forwarded.is_empty() {
+            let element = forwarded_element(origin, &fields.bytes()[host.0..host.0 + host.1]);
+            fields.append(Known::Forwarded, "Forwarded", &[&self.forwarded, b", ", &element]);
+        }
+    }
+}
+
+fn scheme(secure: bool) -> &'static str {
+    if secure { "https" } else { "http" }
+}
+
+fn hex_digits(number: u128) -> [u8; 32] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 32];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 0xf)];
+    }
+    text
 }
 
 fn or<'a>(value: &'a [u8], fallback: &'a [u8]) -> &'a [u8] {

@@ -34,8 +34,8 @@ const MAX_LEADING: usize = 4;
 /// attempt has looked, so that a head which comes byte by byte is not scanned again each time.
 ///
 /// # Errors
-/// An LF without its CR. Whether every CR has its LF is left to whoever reads the tokens: httparse takes no
-/// CR within a token, a target or a value.
+/// An LF without its CR. That no CR lacks its LF is seen when the tokens are read: httparse takes none within
+/// a name, a target or a value.
 pub(super) fn head_end(buf: &[u8], from: usize) -> Result<Option<usize>, BareLf> {
     let mut at = from;
     while let Some(found) = buf.get(at..).and_then(|rest| memchr::memchr(b'\n', rest)) {
@@ -99,29 +99,34 @@ pub(super) fn with_header_room<'b, R>(
 }
 
 /// Copies the head's bytes and its parsed lines into `fields`, but for those whose name is to be dropped.
+///
+/// # Errors
+/// A line that ends with a bare LF, which httparse lets pass. Every LF of a parsed head ends a line, so that
+/// nothing else needs to be looked at.
 pub(super) fn fill(
     fields: &mut Fields,
     head: &[u8],
     headers: &[httparse::Header<'_>],
     dropped: impl Fn(&[u8]) -> bool,
-) {
+) -> Result<(), BareLf> {
     fields.reset(head);
     let base = head.as_ptr() as usize;
+    let Some(last) = head.len().checked_sub(2) else { return Err(BareLf) };
+    let first = headers.first().map_or(last, |header| header.name.as_ptr() as usize - base);
+    let mut clean = head[..first].ends_with(b"\r\n") && head.ends_with(b"\r\n");
     for (index, header) in headers.iter().enumerate() {
         let line = header.name.as_ptr() as usize - base;
-        let end = match headers.get(index + 1) {
-            Some(next) => next.name.as_ptr() as usize - base,
-            None => head.len() - 2,
-        };
+        let end = headers.get(index + 1).map_or(last, |next| next.name.as_ptr() as usize - base);
         let name = header.name.as_bytes();
         let value = (header.value.as_ptr() as usize).wrapping_sub(base);
         // An empty value may be a static slice outside the head: give it a place of its own line.
-        let value = if header.value.is_empty() { end - 2 } else { value };
-        if dropped(name) {
-            continue;
+        let value = if header.value.is_empty() { line + name.len() } else { value };
+        clean &= head[line..end].ends_with(b"\r\n");
+        if !dropped(name) {
+            fields.push_raw(line, name.len(), (value, header.value.len()), end, Known::from_name(name));
         }
-        fields.push_raw(line, name.len(), (value, header.value.len()), end, Known::from_name(name));
     }
+    if clean { Ok(()) } else { Err(BareLf) }
 }
 
 /// Why a request head is refused, from httparse's word for it.

@@ -43,11 +43,17 @@ pub struct RequestHead {
     /// Where an unfinished head was scanned up to, and how long it was at the last early check.
     scanned: usize,
     checked: usize,
-    /// Whether the first line of an unfinished head was checked.
+    /// Whether the first line of an unfinished head has ended, and was checked after that.
+    line_ended: bool,
     line_checked: bool,
     /// Whether the client takes trailers (RFC 9110 10.1.4).
     takes_trailers: bool,
 }
+
+const BARE_LF: Refusal = Refusal::bad("bare LF");
+
+/// Marks the refusal after which other minor versions are tried.
+const BAD_VERSION: &str = "malformed protocol version";
 
 impl RequestHead {
     /// An empty head, to be filled by [`Self::parse`].
@@ -65,6 +71,7 @@ impl RequestHead {
             host: (0, 0),
             scanned: 0,
             checked: 0,
+            line_ended: false,
             line_checked: false,
             takes_trailers: false,
         }
@@ -78,26 +85,22 @@ impl RequestHead {
     pub fn parse(&mut self, buf: &[u8], limits: HeadLimits) -> Result<Parsed, Refusal> {
         let skip = parse::leading_blank(buf);
         let bytes = &buf[skip..];
-        let Some(end) = parse::head_end(bytes, self.scanned).map_err(|_| Refusal::bad("bare LF"))? else {
-            let line_ended = memchr::memchr(b'\n', &bytes[self.scanned.min(bytes.len())..]).is_some();
-            self.scanned = bytes.len();
-            return self.check_partial(bytes, limits, line_ended).map(|()| Parsed::Partial);
+        // The ordinary head comes whole, and is read without a search for its end first.
+        if self.scanned > 0 && !self.has_ended(bytes)? {
+            return self.check_partial(bytes, limits).map(|()| Parsed::Partial);
+        }
+        let read = match self.read_lines(bytes, limits) {
+            Err(refusal) if refusal.reason == BAD_VERSION => self.read_other_version(bytes, limits)?,
+            other => other?,
         };
-        self.scanned = 0;
-        self.checked = 0;
-        self.line_checked = false;
+        let Some(end) = read else {
+            self.has_ended(bytes)?;
+            return self.check_partial(bytes, limits).map(|()| Parsed::Partial);
+        };
+        (self.scanned, self.checked) = (0, 0);
+        (self.line_ended, self.line_checked) = (false, false);
         if end > limits.max_size {
             return Err(too_large(bytes, limits));
-        }
-        let head = &bytes[..end];
-        if head[0] == b'\r' {
-            return Err(Refusal::bad("empty lines before the request line"));
-        }
-        match self.read_lines(head, limits) {
-            Err(refusal) if refusal.reason == "malformed protocol version" => {
-                self.read_other_version(head, limits)?
-            }
-            other => other?,
         }
         self.judge()?;
         Ok(Parsed::Complete(skip + end))
@@ -147,58 +150,72 @@ impl RequestHead {
         out.extend_from_slice(b"\r\n");
     }
 
+    /// Looks for the end of the head in what has come since the last look.
+    fn has_ended(&mut self, bytes: &[u8]) -> Result<bool, Refusal> {
+        let fresh = bytes.get(self.scanned..).unwrap_or_default();
+        self.line_ended |= memchr::memchr(b'\n', fresh).is_some();
+        let end = parse::head_end(bytes, self.scanned).map_err(|_| BARE_LF)?;
+        self.scanned = bytes.len();
+        Ok(end.is_some())
+    }
+
     /// Checks what has come of a head that is not complete. Repeated only when twice as much is there,
     /// or the first line has ended: a head that comes byte by byte must not cost its square.
-    fn check_partial(&mut self, bytes: &[u8], limits: HeadLimits, line_ended: bool) -> Result<(), Refusal> {
+    fn check_partial(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<(), Refusal> {
         if bytes.len() >= limits.max_size {
             return Err(too_large(bytes, limits));
         }
-        let first_line = line_ended && !self.line_checked;
-        if bytes.is_empty() || (bytes.len() < self.checked.saturating_mul(2) && !first_line) {
+        let first_line = self.line_ended && !self.line_checked;
+        if bytes.len() < self.checked.saturating_mul(2) && !first_line {
             return Ok(());
         }
-        self.checked = bytes.len();
-        self.line_checked |= line_ended;
-        let parsed = parse::with_header_room(limits.max_fields, |room| {
-            httparse::Request::new(&mut []).parse_with_uninit_headers(bytes, room)
-        });
-        match parsed {
-            Ok(_) => Ok(()),
-            Err(httparse::Error::Version) => match memchr::memchr(b'\r', bytes) {
+        self.checked = bytes.len().max(1);
+        self.line_checked |= self.line_ended;
+        match self.read_lines(bytes, limits) {
+            Err(refusal) if refusal.reason == BAD_VERSION => match memchr::memchr(b'\r', bytes) {
                 Some(end) if end + 1 < bytes.len() => other_version(&bytes[..end]),
                 _ => Ok(()), // judged when the line has ended
             },
-            Err(error) => Err(parse::refusal(error)),
+            other => other.map(|_| ()),
         }
     }
 
-    fn read_lines(&mut self, head: &[u8], limits: HeadLimits) -> Result<(), Refusal> {
+    /// Reads the lines of the head that `bytes` begin with, where it is complete; gives its length.
+    fn read_lines(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<usize>, Refusal> {
+        if matches!(bytes, [b'\r', b'\n', ..]) {
+            return Err(Refusal::bad("empty lines before the request line"));
+        }
         parse::with_header_room(limits.max_fields, |room| {
             let mut request = httparse::Request::new(&mut []);
-            match request.parse_with_uninit_headers(head, room) {
+            let end = match request.parse_with_uninit_headers(bytes, room) {
                 Err(error) => return Err(parse::refusal(error)),
-                Ok(httparse::Status::Complete(n)) if n == head.len() => {}
-                Ok(_) => return Err(Refusal::bad("malformed head")),
-            }
+                Ok(httparse::Status::Partial) => return Ok(None),
+                Ok(httparse::Status::Complete(end)) => end,
+            };
             let (Some(method), Some(path)) = (request.method, request.path) else {
                 return Err(Refusal::bad("malformed request line"));
             };
+            if bytes[0] == b'\n' {
+                return Err(BARE_LF); // httparse passes over it, and places would be off
+            }
             self.version = if request.version == Some(0) { Version::Http10 } else { Version::Http11 };
             self.method = Method::from_token(method.as_bytes());
             self.method_token = (0, method.len());
             self.target = (method.len() + 1, path.len());
-            parse::fill(&mut self.fields, head, request.headers, |name| {
-                Known::underscore_twin(name).is_some()
-            });
-            Ok(())
+            let twin = |name: &[u8]| Known::underscore_twin(name).is_some();
+            parse::fill(&mut self.fields, &bytes[..end], request.headers, twin).map_err(|_| BARE_LF)?;
+            Ok(Some(end))
         })
     }
 
     /// Reads a head of HTTP/1.2 to 1.9 as 1.1 (RFC 9110 2.5).
-    fn read_other_version(&mut self, head: &[u8], limits: HeadLimits) -> Result<(), Refusal> {
-        let line = memchr::memchr(b'\r', head).unwrap_or(head.len());
-        other_version(&head[..line])?;
-        let mut patched = head.to_vec();
+    fn read_other_version(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<usize>, Refusal> {
+        let line = memchr::memchr(b'\r', bytes).unwrap_or(bytes.len());
+        if line + 1 >= bytes.len() {
+            return Ok(None); // judged when the line has ended
+        }
+        other_version(&bytes[..line])?;
+        let mut patched = bytes[..bytes.len().min(limits.max_size)].to_vec();
         patched[line - 1] = b'1';
         self.read_lines(&patched, limits)
     }

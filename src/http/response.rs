@@ -14,6 +14,11 @@ use super::request::Version;
 /// Length of `HTTP/1.1 200 `: the reason phrase begins there, where there is one.
 const STATUS_LINE: usize = 13;
 
+const TOO_LARGE: Invalid = Invalid("response head too large");
+
+/// Bytes above which the end of a head is searched for before its tokens are read.
+const LONG: usize = 4096;
+
 /// What kind of response a head begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interim {
@@ -73,20 +78,16 @@ impl ResponseHead {
         if buf[..seen] != START[..seen] {
             return Err(Invalid("not an HTTP/1 response"));
         }
-        // Always from the start: a head that stays unfinished on one connection is read again on another.
-        let end = parse::head_end(buf, 0).map_err(|_| Invalid("bare LF in the response"))?;
-        let Some(end) = end else {
-            return if buf.len() >= limits.max_size {
-                Err(Invalid("response head too large"))
-            } else {
-                Ok(Parsed::Partial)
-            };
-        };
-        if end > limits.max_size {
-            return Err(Invalid("response head too large"));
+        // Tokens are read anew each time, but not where a long head cannot have ended: a backend that sends
+        // it byte by byte must not cost us its square. Nothing is remembered between calls, for a head that
+        // stays unfinished on one connection is read again on another.
+        if buf.len() > LONG && parse::head_end(buf, 0).is_ok_and(|end| end.is_none()) {
+            return partial(buf, limits);
         }
-        let head = &buf[..end];
-        let is_10 = self.read_lines(head, limits)?;
+        let Some((end, is_10)) = self.read_lines(buf, limits)? else { return partial(buf, limits) };
+        if end > limits.max_size {
+            return Err(TOO_LARGE);
+        }
         self.judge(is_10, method, upgrade_asked)?;
         Ok(Parsed::Complete(end))
     }
@@ -130,24 +131,25 @@ impl ResponseHead {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn read_lines(&mut self, head: &[u8], limits: HeadLimits) -> Result<bool, Invalid> {
+    /// Reads the lines of the head that `bytes` begin with, where it is complete; gives its length and
+    /// whether it is one of HTTP/1.0.
+    fn read_lines(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<(usize, bool)>, Invalid> {
         parse::with_header_room(limits.max_fields, |room| {
             let mut response = httparse::Response::new(&mut []);
             let parsed = httparse::ParserConfig::default()
-                .parse_response_with_uninit_headers(&mut response, head, room)
+                .parse_response_with_uninit_headers(&mut response, bytes, room)
                 .map_err(parse::invalid)?;
-            if parsed != httparse::Status::Complete(head.len()) {
-                return Err(Invalid("malformed response head"));
-            }
+            let httparse::Status::Complete(end) = parsed else { return Ok(None) };
             let Some(status @ 100..=599) = response.code else {
                 return Err(Invalid("status outside 100 to 599"));
             };
             self.status = status;
             // Where it stands in the line, not as httparse gives it: that leaves out one with obs-text.
-            let line = memchr::memchr(b'\r', head).unwrap_or(STATUS_LINE);
+            let line = memchr::memchr(b'\r', &bytes[..end]).unwrap_or(STATUS_LINE);
             self.reason = (STATUS_LINE.min(line), line.saturating_sub(STATUS_LINE));
-            parse::fill(&mut self.fields, head, response.headers, |_| false);
-            Ok(response.version == Some(0))
+            parse::fill(&mut self.fields, &bytes[..end], response.headers, |_| false)
+                .map_err(|_| Invalid("bare LF in the response"))?;
+            Ok(Some((end, response.version == Some(0))))
         })
     }
 
@@ -190,6 +192,10 @@ impl ResponseHead {
         self.keep_alive_timeout = self.fields.first(Known::KeepAlive).and_then(timeout_parameter);
         Ok(())
     }
+}
+
+fn partial(buf: &[u8], limits: HeadLimits) -> Result<Parsed, Invalid> {
+    if buf.len() >= limits.max_size { Err(TOO_LARGE) } else { Ok(Parsed::Partial) }
 }
 
 impl Default for ResponseHead {

@@ -23,7 +23,7 @@ pub(super) enum Form {
 
 /// Decides the form of a target and refuses what fits none.
 pub(super) fn classify(target: &[u8], method: Method) -> Result<Form, Refusal> {
-    if target.iter().any(|b| !b.is_ascii_graphic() || *b == b'#') {
+    if !target.iter().all(|b| is(*b, TARGET)) {
         return Err(Refusal::bad("forbidden octet in the target"));
     }
     match target {
@@ -53,6 +53,14 @@ fn absolute(target: &[u8]) -> Result<Form, Refusal> {
 /// `host [":" port]` without userinfo; the host is a registered name, an IPv4 address or an IPv6 one in
 /// brackets; the port, if any digits stand there, is at most 65535 (RFC 3986 3.2, RFC 9110 4.2.1).
 pub(super) fn is_authority(text: &[u8]) -> bool {
+    // Nearly every Host is a plain name, with digits after a colon or not: settled in one walk.
+    let name = text.iter().position(|b| !is(*b, PLAIN_NAME)).unwrap_or(text.len());
+    match (&text[..name], &text[name..]) {
+        ([], _) => {}
+        (_, []) => return true,
+        (_, [b':', port @ ..]) => return is_port(port),
+        _ => {}
+    }
     let (host, port) = split_port(text);
     if port.is_some_and(|p| !is_port(p)) {
         return false;
@@ -62,7 +70,7 @@ pub(super) fn is_authority(text: &[u8]) -> bool {
             std::str::from_utf8(inner).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
         }
         [] => false,
-        _ => host.iter().all(|b| is_name_byte(*b)) && escapes_are_whole(host),
+        _ => host.iter().all(|b| is(*b, NAME)) && escapes_are_whole(host),
     }
 }
 
@@ -86,11 +94,33 @@ fn is_port(digits: &[u8]) -> bool {
         && digits.iter().fold(0u32, |sum, b| sum * 10 + u32::from(b - b'0')) <= 65_535
 }
 
-/// Octets of a registered name: unreserved, sub-delims and percent (RFC 3986 3.2.2).
-fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%')
-        || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+/// May stand in a target.
+const TARGET: u8 = 1;
+/// May stand in a registered name: unreserved, sub-delims and percent (RFC 3986 3.2.2).
+const NAME: u8 = 2;
+/// Is unreserved (RFC 3986 2.3), and so may stand in a name without another look.
+const PLAIN_NAME: u8 = 4;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut octet = b'!';
+    while octet <= b'~' {
+        let mut class = if octet == b'#' { 0 } else { TARGET };
+        if octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'~') {
+            class |= NAME | PLAIN_NAME;
+        }
+        if matches!(octet, b'!' | b'$' | b'%' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+        {
+            class |= NAME;
+        }
+        classes[octet as usize] = class;
+        octet += 1;
+    }
+    classes
+};
+
+fn is(octet: u8, class: u8) -> bool {
+    CLASSES[octet as usize] & class != 0
 }
 
 /// The host that rules compare: without port, without a trailing dot, in lower case.
@@ -133,7 +163,7 @@ fn decode_unreserved(path: &[u8]) -> Result<Vec<u8>, Refusal> {
         };
         match escaped {
             Some(0) => return Err(Refusal::bad("%00 in the path")),
-            Some(octet) if octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'~') => {
+            Some(octet) if is(octet, PLAIN_NAME) => {
                 out.push(octet);
                 rest = &tail[2..];
             }
