@@ -23,7 +23,7 @@ use crate::listen::{self, Command, MAX_COMMANDS};
 use crate::observe::Metrics;
 use crate::proxy::Worker;
 use crate::snapshot::Pool;
-use crate::upstream::Fleet;
+use crate::upstream::{self, Fleet};
 
 /// EX_CONFIG of sysexits.h: the configuration is wrong.
 pub const EXIT_CONFIG: u8 = 78;
@@ -68,7 +68,10 @@ pub fn run_with(source: Source, ready: impl FnOnce(&Bound)) -> ExitCode {
 }
 
 fn runtime() -> std::io::Result<LocalRuntime> {
-    Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
+    Builder::new_current_thread()
+        .enable_all()
+        .on_thread_unpark(upstream::events_were_read)
+        .build_local(LocalOptions::default())
 }
 
 /// Raises the soft limit on open files to the hard one; gives the limit in force.

@@ -65,9 +65,24 @@ impl Drop for OpenGauge {
     }
 }
 
+thread_local! {
+    /// How often this thread has asked the kernel for events.
+    static TURN: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// Idle connections that are passed over in search of one that has been quiet for a turn.
+const MAX_PASSED: usize = 16;
+
+/// To be called each time a worker's thread comes back from waiting for events.
+pub fn events_were_read() {
+    TURN.set(TURN.get() + 1);
+}
+
 #[derive(Debug)]
 struct Idle {
     connection: Connection,
+    /// The turn in which it was released: what its backend has sent since is unknown until the next.
+    turn: u64,
     since: Instant,
     expires: Instant,
 }
@@ -90,21 +105,31 @@ impl Upstream {
 
     /// An idle connection that still lives, the last used one first. With `must_be_recent` only one that
     /// was used within the last second.
+    ///
+    /// A response that nobody asked for must not become the answer to this request. What arrived before
+    /// the last look at the kernel's events is known without a call; so connections that have been idle
+    /// across such a look are preferred, and a younger one is asked by a call of its own.
     pub fn idle(&self, backend: &Backend, must_be_recent: bool, now: Instant) -> Option<Connection> {
         let mut pools = self.idle.borrow_mut();
         let pool = pools.get_mut(&backend.id())?;
-        while let Some(mut idle) = pool.pop() {
-            if must_be_recent && now.duration_since(idle.since) >= FRESH_ENOUGH {
-                pool.push(idle); // those below it have been idle for longer still
-                return None;
+        let turn = TURN.get();
+        loop {
+            let last = pool.len().checked_sub(1)?;
+            let settled =
+                (0..pool.len().min(MAX_PASSED)).map(|back| last - back).find(|at| pool[*at].turn < turn);
+            let at = settled.filter(|at| !must_be_recent || pool[*at].is_recent(now)).unwrap_or(last);
+            if must_be_recent && !pool[at].is_recent(now) {
+                return None; // those below it have been idle for longer still
             }
+            let mut idle = pool.remove(at);
             backend.idle_gauge().fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
-            if now < idle.expires && is_quiet(&mut idle.connection.stream) {
+            let stream = &mut idle.connection.stream;
+            let quiet = if idle.turn < turn { is_quiet(stream) } else { is_silent(stream) };
+            if now < idle.expires && quiet {
                 idle.connection.reused = true;
                 return Some(idle.connection);
             }
         }
-        None
     }
 
     /// Keeps a connection whose exchange ended cleanly, with nothing unread, for at most `keep_for`.
@@ -123,7 +148,7 @@ impl Upstream {
         if pool.len() >= MAX_IDLE_PER_BACKEND {
             close(pool.remove(0));
         }
-        pool.push(Idle { connection, since: now, expires: now + keep_for });
+        pool.push(Idle { connection, turn: TURN.get(), since: now, expires: now + keep_for });
     }
 
     /// Opens a connection, by `deadline`. With a `limit` (0: none) on the backend's open connections an
@@ -187,8 +212,19 @@ fn is_quiet(stream: &mut TcpStream) -> bool {
     match stream.poll_read_ready(&mut cx) {
         std::task::Poll::Pending => true,
         // Readiness may be left over from a read that filled its buffer: ask the socket itself.
-        std::task::Poll::Ready(_) => {
-            matches!(stream.try_read(&mut [0; 1]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
-        }
+        std::task::Poll::Ready(_) => is_silent(stream),
+    }
+}
+
+/// The same, asked of the socket itself.
+fn is_silent(stream: &TcpStream) -> bool {
+    // Past tokio's readiness, which is what is not to be trusted here.
+    let peeked = socket2::SockRef::from(stream).peek(&mut [std::mem::MaybeUninit::uninit()]);
+    matches!(peeked, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+impl Idle {
+    fn is_recent(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) < FRESH_ENOUGH
     }
 }

@@ -59,15 +59,6 @@ pub(super) fn connection_options(fields: &Fields) -> Options {
     options
 }
 
-/// Whether TE says that trailers are welcome (RFC 9110 10.1.4). Its other members are of no use to a
-/// backend: we do no transfer coding but chunked.
-pub(super) fn takes_trailers(fields: &Fields) -> bool {
-    fields
-        .values(Known::Te)
-        .flat_map(|value| value.split(|b| *b == b','))
-        .any(|member| member.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-}
-
 /// Removes hop-by-hop fields and those that a Connection line names. Transfer-Encoding stays where it
 /// is: framing is decided by who emits the body. A Connection line cannot name Host, framing fields or
 /// what tells who the client is: that would let a client strip them (RFC 9110 7.6.1, last paragraph).
@@ -99,22 +90,10 @@ pub(super) fn strip(fields: &mut Fields, request: bool) {
     fields.remove_kinds(if request { REQUEST } else { Kinds::of(&ALWAYS) });
 }
 
-/// Adds the fields that ask for, or confirm, an upgrade on the next connection, and that say that trailers
-/// are welcome there.
-pub(super) fn write_connection(fields: &mut Fields, upgrade: Option<&Upgrade>, trailers: bool) {
-    let options: &[u8] = match (upgrade, trailers) {
-        (None, false) => return,
-        (None, true) => b"TE",
-        (Some(_), false) => b"upgrade",
-        (Some(_), true) => b"upgrade, TE",
-    };
-    fields.append(Known::Connection, "Connection", &[options]);
-    if let Some(upgrade) = upgrade {
-        fields.append(Known::Upgrade, "Upgrade", &[&upgrade.0]);
-    }
-    if trailers {
-        fields.append(Known::Te, "TE", &[b"trailers"]);
-    }
+/// Adds the fields that ask for, or confirm, an upgrade on the next connection.
+pub(super) fn write_upgrade(fields: &mut Fields, upgrade: &Upgrade) {
+    fields.append(Known::Connection, "Connection", &[b"upgrade"]);
+    fields.append(Known::Upgrade, "Upgrade", &[&upgrade.0]);
 }
 
 fn options_of(fields: &Fields) -> impl Iterator<Item = &[u8]> {

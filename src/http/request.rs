@@ -46,8 +46,6 @@ pub struct RequestHead {
     /// Whether the first line of an unfinished head has ended, and was checked after that.
     line_ended: bool,
     line_checked: bool,
-    /// Whether the client takes trailers (RFC 9110 10.1.4).
-    takes_trailers: bool,
 }
 
 const BARE_LF: Refusal = Refusal::bad("bare LF");
@@ -73,7 +71,6 @@ impl RequestHead {
             checked: 0,
             line_ended: false,
             line_checked: false,
-            takes_trailers: false,
         }
     }
 
@@ -137,7 +134,9 @@ impl RequestHead {
     /// asked for, and of TE that trailers are welcome.
     pub fn strip_hop_by_hop(&mut self) {
         hop::strip(&mut self.fields, true);
-        hop::write_connection(&mut self.fields, self.upgrade.as_ref(), self.takes_trailers);
+        if let Some(upgrade) = &self.upgrade {
+            hop::write_upgrade(&mut self.fields, upgrade);
+        }
     }
 
     /// Writes the head as an HTTP/1.1 request.
@@ -244,7 +243,6 @@ impl RequestHead {
         }
         self.keep_alive = !options.close && (!is_10 || options.keep_alive);
         self.upgrade = if options.upgrade && !is_10 { Upgrade::requested(&self.fields) } else { None };
-        self.takes_trailers = !is_10 && hop::takes_trailers(&self.fields);
         self.judge_expectations()
     }
 

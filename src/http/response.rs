@@ -98,7 +98,9 @@ impl ResponseHead {
         let named = self.interim == Interim::Switching || self.status == 426;
         let upgrade = if named { Upgrade::requested(&self.fields) } else { None };
         hop::strip(&mut self.fields, false);
-        hop::write_connection(&mut self.fields, upgrade.as_ref(), false);
+        if let Some(upgrade) = &upgrade {
+            hop::write_upgrade(&mut self.fields, upgrade);
+        }
     }
 
     /// Sets the framing that a client of `version` gets, and says which it is.
@@ -188,7 +190,11 @@ impl ResponseHead {
         if options.too_many {
             return Err(Invalid("too many connection options in the response"));
         }
-        self.keep_alive = !options.close && (!is_10 || options.keep_alive) && self.body != Body::UntilClose;
+        // A body that must not be there may come all the same, and be taken for the next response.
+        let strays = (self.status < 200 || self.status == 204)
+            && !matches!(declared, Declared::Nothing | Declared::Length(0));
+        self.keep_alive =
+            !options.close && (!is_10 || options.keep_alive) && self.body != Body::UntilClose && !strays;
         self.keep_alive_timeout = self.fields.first(Known::KeepAlive).and_then(timeout_parameter);
         Ok(())
     }

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::drive;
-use super::table::Table;
+use super::table::{Hold, Table};
 use crate::observe::Reason;
 use crate::proxy::Worker;
 use crate::snapshot::{Listener, Place};
@@ -65,6 +65,7 @@ pub(super) fn open(
         port,
         last_known: RefCell::default(),
         waiting: RefCell::default(),
+        _hold: table.hold(),
     };
     tokio::task::spawn_local(door.keep(socket, Rc::clone(&closing)));
     Ok(Handle { closing, listener })
@@ -83,6 +84,7 @@ struct Door {
     /// Accepted while there was no room. Nobody else is accepted before it has a place: clients wait in
     /// the kernel's queue.
     waiting: RefCell<Option<(TcpStream, SocketAddr)>>,
+    _hold: Hold,
 }
 
 impl Door {

@@ -19,6 +19,12 @@ use crate::wire::poll_shutdown;
 /// connection, and the reset may overtake the answer (RFC 9112 9.6).
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How long a new connection's first request is waited for once the end has been announced.
+const FIRST_GRACE: Duration = Duration::from_millis(500);
+
+/// Bytes of a head above which its memory is not kept for the next one.
+const LARGE_HEAD: usize = 8 * 1024;
+
 /// Bytes thrown away meanwhile.
 const MAX_LINGER: u64 = 1024 * 1024;
 
@@ -53,8 +59,15 @@ pub(super) fn begin(
     // Both of one moment: a listener older than its snapshot would never be looked up again.
     let listener = snapshot.listener(&listener.name).cloned().unwrap_or(listener);
     listener.series.connection_opened(worker.index);
-    let drive =
-        Drive { worker: Rc::clone(worker), listener, snapshot, client, _chair: chair, _places: visit.places };
+    let drive = Drive {
+        worker: Rc::clone(worker),
+        listener,
+        snapshot,
+        client,
+        large: false,
+        _chair: chair,
+        _places: visit.places,
+    };
     let task = tokio::task::spawn_local(drive.run(now));
     table.served_by(index, task.abort_handle());
 }
@@ -65,8 +78,20 @@ struct Drive {
     /// The snapshot that `listener` is of.
     snapshot: Arc<Snapshot>,
     client: Client,
+    /// A head was so large that its memory is to be given back.
+    large: bool,
     _chair: Chair,
     _places: (Place, Option<Counted>),
+}
+
+/// Where the wait for a head stands.
+struct Waiting {
+    /// When its first byte was there.
+    began: Option<Instant>,
+    /// It is the first of its connection.
+    first: bool,
+    /// It has been given its last time to come.
+    graced: bool,
 }
 
 /// Why no head came.
@@ -100,16 +125,13 @@ impl Drive {
             };
             self.follow_reload();
             first = false;
-            match proxy::serve(
-                &self.worker,
-                &self.listener,
-                &mut self.client,
-                &mut request,
-                &mut scratch,
-                began,
-            )
-            .await
-            {
+            let (worker, listener, client) = (&self.worker, &self.listener, &mut self.client);
+            let after = proxy::serve(worker, listener, client, &mut request, &mut scratch, began).await;
+            if std::mem::take(&mut self.large) || scratch.large {
+                // One request with large cookies must not weigh for as long as the connection lasts.
+                (request, scratch) = (RequestHead::new(), Scratch::default());
+            }
+            match after {
                 After::Next => wait_from = Instant::now(),
                 After::Linger => return self.linger().await,
                 After::Abort => return reset(&self.client),
@@ -138,39 +160,59 @@ impl Drive {
         wait_from: Instant,
         first: bool,
     ) -> Result<Instant, NoHead> {
-        let mut began = None;
-        if !self.client.buffer.is_empty() || !self.client.out.is_empty() {
-            // Pipelined bytes, or an answer still to be written.
-            began = self.parse_at_once(request, wait_from)?;
-            if let Some(true) = began.map(|(_, complete)| complete) {
+        // A client that takes no answers gets no further request served: its answers would pile up here.
+        if !self.client.out.is_empty() {
+            self.flush().await?;
+        }
+        self.pass_blank_lines();
+        let mut waiting = Waiting { began: None, first, graced: false };
+        if !self.client.buffer.is_empty() {
+            if self.parse(request)? {
                 return Ok(wait_from);
             }
+            waiting.began = Some(wait_from);
         }
-        let mut began = began.map(|(at, _)| at);
-        let patience = if first { self.listener.head_timeout } else { self.listener.keep_alive };
-        self.client.timer.arm(began.map_or(wait_from + patience, |at| at + self.listener.head_timeout));
-        self.client.seat.idle.set(began.is_none() && self.client.out.is_empty());
-        let read = poll_fn(|cx| self.poll_head(request, &mut began, cx)).await;
+        let patience = match waiting.began {
+            None if !first => self.listener.keep_alive,
+            _ => self.listener.head_timeout,
+        };
+        self.client.timer.arm(wait_from + patience);
+        self.client.seat.idle.set(waiting.began.is_none());
+        let read = poll_fn(|cx| self.poll_head(request, &mut waiting, cx)).await;
         self.client.seat.idle.set(false);
         read
     }
 
-    /// Looks at bytes that came with the request before. `Some((when, complete))` where there are any.
-    fn parse_at_once(
-        &mut self,
-        request: &mut RequestHead,
-        now: Instant,
-    ) -> Result<Option<(Instant, bool)>, NoHead> {
-        if self.client.buffer.is_empty() {
-            return Ok(None);
+    /// Writes what is to be written, as long as the client takes it.
+    async fn flush(&mut self) -> Result<(), NoHead> {
+        let mut written = None;
+        poll_fn(|cx| {
+            match self.client.poll_flush(cx) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(NoHead::Silent)),
+                Poll::Pending if written == Some(self.client.wrote) => {}
+                Poll::Pending => {
+                    written = Some(self.client.wrote);
+                    self.client.timer.arm(Instant::now() + self.listener.write_timeout);
+                }
+            }
+            if self.client.timer.has_fired() { Poll::Ready(Err(NoHead::Silent)) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    /// Empty lines between requests begin none (RFC 9112 2.2).
+    fn pass_blank_lines(&mut self) {
+        while self.client.buffer.filled().starts_with(b"\r\n") {
+            self.client.buffer.consume(2);
         }
-        Ok(Some((now, self.parse(request)?)))
     }
 
     fn parse(&mut self, request: &mut RequestHead) -> Result<bool, NoHead> {
         match request.parse(self.client.buffer.filled(), self.listener.head).map_err(NoHead::Refused)? {
             Parsed::Complete(used) => {
                 self.client.buffer.consume(used);
+                self.large |= used > LARGE_HEAD;
                 Ok(true)
             }
             Parsed::Partial => Ok(false),
@@ -180,23 +222,14 @@ impl Drive {
     fn poll_head(
         &mut self,
         request: &mut RequestHead,
-        began: &mut Option<Instant>,
+        waiting: &mut Waiting,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Instant, NoHead>> {
         if self.client.timer.has_fired() {
-            return Poll::Ready(Err(match began {
+            return Poll::Ready(Err(match waiting.began {
                 Some(_) => NoHead::Refused(Refusal { status: 408, reason: "head not complete in time" }),
                 None => NoHead::Silent,
             }));
-        }
-        if !self.client.out.is_empty() && matches!(self.client.poll_flush(cx), Poll::Ready(Err(_))) {
-            return Poll::Ready(Err(NoHead::Silent));
-        }
-        if began.is_none()
-            && (self.client.seat.leave.get() || self.worker.is_draining())
-            && self.client.out.is_empty()
-        {
-            return Poll::Ready(Err(NoHead::Silent));
         }
         loop {
             if self.client.half_closed {
@@ -206,24 +239,44 @@ impl Drive {
                 // An idle connection holds no memory but its own.
                 self.client.buffer.release(&self.worker.blocks);
                 self.client.out.release(&self.worker.blocks);
-                return Poll::Pending;
+                return if self.leaves(waiting) { Poll::Ready(Err(NoHead::Silent)) } else { Poll::Pending };
             }
             match self.client.poll_fill(&self.worker.blocks, cx) {
+                Poll::Pending if self.client.buffer.is_empty() && self.leaves(waiting) => {
+                    return Poll::Ready(Err(NoHead::Silent));
+                }
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(n)) if n > 0 => {}
                 Poll::Ready(_) => return Poll::Ready(Err(NoHead::Silent)),
             }
-            let at = *began.get_or_insert_with(|| {
-                let now = Instant::now();
+            if waiting.began.is_none() {
+                self.pass_blank_lines();
+                if self.client.buffer.is_empty() {
+                    continue;
+                }
+                waiting.began = Some(Instant::now());
                 self.client.seat.idle.set(false);
-                now
-            });
+            }
+            let at = waiting.began.unwrap_or_else(Instant::now);
             match self.parse(request) {
                 Ok(true) => return Poll::Ready(Ok(at)),
                 Ok(false) => self.client.timer.arm(at + self.listener.head_timeout),
                 Err(refused) => return Poll::Ready(Err(refused)),
             }
         }
+    }
+
+    /// Whether a connection on which nothing has come is to end. One that was accepted a moment ago has
+    /// its request on the way: it is given the time to arrive.
+    fn leaves(&self, waiting: &mut Waiting) -> bool {
+        if waiting.began.is_some() || !(self.client.seat.leave.get() || self.worker.is_draining()) {
+            return false;
+        }
+        if waiting.first && !waiting.graced {
+            waiting.graced = true;
+            self.client.timer.arm(Instant::now() + FIRST_GRACE);
+        }
+        !waiting.first
     }
 
     /// Writes what is left, sends our FIN, and reads on until the client's, within bounds.

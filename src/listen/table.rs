@@ -51,6 +51,19 @@ impl Table {
         Chair { table: Rc::clone(self), index }
     }
 
+    /// Keeps the table from being empty: somebody may still sit down.
+    pub(super) fn hold(self: &Rc<Self>) -> Hold {
+        self.taken.set(self.taken.get() + 1);
+        Hold(Rc::clone(self))
+    }
+
+    fn leave(&self) {
+        self.taken.set(self.taken.get() - 1);
+        if self.taken.get() == 0 {
+            self.emptied.notify_waiters();
+        }
+    }
+
     /// Sets the task that serves a connection, so that it can be ended.
     pub(super) fn served_by(&self, index: usize, task: AbortHandle) {
         if let Some(Some(entry)) = self.seats.borrow_mut().get_mut(index) {
@@ -85,7 +98,7 @@ impl Table {
         });
     }
 
-    /// Waits until no connection is left.
+    /// Waits until no connection is left and none can come.
     pub(super) async fn emptied(&self) {
         while self.taken.get() > 0 {
             self.emptied.notified().await;
@@ -94,6 +107,16 @@ impl Table {
 
     fn each(&self, which: impl Fn(&Entry) -> bool, act: impl Fn(&Entry)) {
         self.seats.borrow().iter().flatten().filter(|entry| which(entry)).for_each(act);
+    }
+}
+
+/// See [`Table::hold`].
+#[derive(Debug)]
+pub(super) struct Hold(Rc<Table>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
@@ -108,10 +131,7 @@ impl Drop for Chair {
     fn drop(&mut self) {
         let gone = self.table.seats.borrow_mut()[self.index].take();
         self.table.free.borrow_mut().push(self.index);
-        self.table.taken.set(self.table.taken.get() - 1);
-        if self.table.taken.get() == 0 {
-            self.table.emptied.notify_waiters();
-        }
+        self.table.leave();
         drop(gone);
     }
 }

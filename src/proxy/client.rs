@@ -69,6 +69,8 @@ pub(super) enum Watched {
     Present,
     /// It sent its FIN.
     HalfClosed,
+    /// It has sent so much ahead that nothing more is read.
+    Blind,
 }
 
 impl Client {
@@ -121,6 +123,6 @@ impl Client {
                 Poll::Ready(read) => read?,
             };
         }
-        Ok(if self.half_closed { Watched::HalfClosed } else { Watched::Present })
+        Ok(if self.half_closed { Watched::HalfClosed } else { Watched::Blind })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::client::Watched;
 use super::exchange::Exchange;
@@ -17,6 +17,12 @@ use crate::upstream::Connection;
 
 /// Bounds of a response head. Applications set large cookies; nothing real needs more than this.
 const RESPONSE_HEAD: HeadLimits = HeadLimits { max_size: 64 * 1024, max_fields: 256 };
+
+/// Bytes of a head above which its memory is not kept for the next one.
+const LARGE_HEAD: usize = 8 * 1024;
+
+/// How often a client that is not read from is looked after.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Interim responses before the final one; more are a fault of the backend.
 const MAX_INTERIM: u32 = 32;
@@ -35,6 +41,8 @@ struct Talk {
     pace: Pace,
     /// What the deadline was last set for: who is waited for, and how much had moved.
     armed: Option<(Option<Waiting>, u64)>,
+    /// What had come from the client when its pace was last measured.
+    read: u64,
     sent_at: Instant,
 }
 
@@ -48,7 +56,8 @@ impl Exchange<'_> {
         upload: &mut Upload,
         began: Instant,
     ) -> Result<Instant, Trouble> {
-        let mut talk = Talk { interim: 0, pace: Pace::default(), armed: None, sent_at: began };
+        let mut talk =
+            Talk { interim: 0, pace: Pace::default(), armed: None, read: self.client.read, sent_at: began };
         poll_fn(|cx| self.poll_converse(pool, connection, upload, &mut talk, cx)).await?;
         Ok(talk.sent_at)
     }
@@ -75,9 +84,7 @@ impl Exchange<'_> {
         if self.poll_response(connection, talk, cx)?.is_ready() {
             return Poll::Ready(Ok(()));
         }
-        if upload.done {
-            self.watch_client(cx).map_err(Trouble::Over)?;
-        }
+        self.watch_client(upload, cx).map_err(Trouble::Over)?;
         Poll::Pending
     }
 
@@ -110,13 +117,12 @@ impl Exchange<'_> {
         let asks_first = self.request.expects_continue && upload.pipe.is_untouched() && talk.interim == 0;
         let waiting = (!asks_first).then_some(upload.pipe.waiting);
         let moved = upload.sent + self.client.read;
-        let before = talk.armed;
-        if before == Some((waiting, moved)) {
+        if talk.armed == Some((waiting, moved)) {
             return Ok(());
         }
         let now = Instant::now();
-        let progress = moved - before.map_or(0, |(_, moved)| moved);
-        if talk.pace.moved(progress, self.listener.min_rate, now) {
+        let came = self.client.read - std::mem::replace(&mut talk.read, self.client.read);
+        if talk.pace.moved(came, self.listener.min_rate, now) {
             return Err(Trouble::Over(Fault::BodyTimeout));
         }
         let allowed = match waiting {
@@ -164,7 +170,10 @@ impl Exchange<'_> {
                 let bytes = connection.buffer.filled();
                 match head.parse(bytes, RESPONSE_HEAD, self.request.method, asked).map_err(garbled)? {
                     Parsed::Partial => break,
-                    Parsed::Complete(used) => connection.buffer.consume(used),
+                    Parsed::Complete(used) => {
+                        connection.buffer.consume(used);
+                        self.scratch.large |= used > LARGE_HEAD;
+                    }
                 }
                 if head.interim != Interim::Yes {
                     return Ok(Poll::Ready(()));
@@ -188,12 +197,39 @@ impl Exchange<'_> {
 
     /// Ends the exchange of a client that has left. A FIN alone is a half-close unless the listener says
     /// otherwise.
-    pub(super) fn watch_client(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
-        match self.client.watch(&self.worker.blocks, cx) {
-            Err(_) => Err(Fault::ClientLeft),
-            Ok(Watched::HalfClosed) if self.listener.abort_on_close => Err(Fault::ClientLeft),
-            Ok(_) => Ok(()),
+    pub(super) fn watch_client(&mut self, upload: &Upload, cx: &mut Context<'_>) -> Result<(), Fault> {
+        let reads_on = !upload.done && upload.pipe.waiting == Waiting::Source;
+        if reads_on {
+            return Ok(());
         }
+        let watched = match upload.done {
+            true => self.client.watch(&self.worker.blocks, cx),
+            false => Ok(Watched::Blind),
+        };
+        match watched {
+            Err(_) => Err(Fault::ClientLeft),
+            Ok(Watched::Present) => Ok(()),
+            Ok(Watched::HalfClosed) if self.listener.abort_on_close => Err(Fault::ClientLeft),
+            Ok(Watched::HalfClosed | Watched::Blind) => self.look_for_reset(cx),
+        }
+    }
+
+    /// Where nothing more is read from the client, no event tells that it has reset the connection: looks
+    /// now and then.
+    fn look_for_reset(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
+        let lookout = self.lookout.get_or_insert_with(|| {
+            let timer = self.worker.wheel.timer();
+            timer.wake(cx.waker());
+            timer.arm(Instant::now() + LOOK_EVERY);
+            timer
+        });
+        if lookout.has_fired() {
+            lookout.arm(Instant::now() + LOOK_EVERY);
+            if !matches!(self.client.stream.take_error(), Ok(None)) {
+                return Err(Fault::ClientLeft);
+            }
+        }
+        Ok(())
     }
 }
 

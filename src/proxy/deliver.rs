@@ -25,6 +25,8 @@ struct Download {
     armed: Option<(Waiting, u64)>,
     read: u64,
     written: u64,
+    /// What had been written when the client's pace was last measured.
+    taken: u64,
 }
 
 impl Exchange<'_> {
@@ -107,6 +109,7 @@ impl Exchange<'_> {
             armed: None,
             read: 0,
             written: 0,
+            taken: 0,
         }
     }
 
@@ -147,25 +150,24 @@ impl Exchange<'_> {
             Poll::Ready(Err(PipeError::Sink)) => Poll::Ready(Err(Fault::ClientLeft)),
             Poll::Ready(Err(_)) => Poll::Ready(Err(Fault::Cut)),
             Poll::Pending => {
-                self.wait_for_download(download)?;
-                if upload.done {
-                    self.watch_client(cx)?;
-                }
+                self.wait_for_download(download, upload)?;
+                self.watch_client(upload, cx)?;
                 Poll::Pending
             }
         }
     }
 
     /// Sets the deadline anew whenever something has moved, or somebody else is waited for.
-    fn wait_for_download(&mut self, download: &mut Download) -> Result<(), Fault> {
+    fn wait_for_download(&mut self, download: &mut Download, upload: &Upload) -> Result<(), Fault> {
         let waiting = download.pipe.waiting;
-        let moved = download.read + download.written;
+        // A backend that answers early may rightly be silent while the request still comes in.
+        let moved = download.read + download.written + upload.sent;
         if download.armed == Some((waiting, moved)) {
             return Ok(());
         }
         let now = Instant::now();
-        let progress = moved - download.armed.map_or(0, |(_, moved)| moved);
-        if download.pace.moved(progress, self.listener.min_rate, now) {
+        let taken = download.written - std::mem::replace(&mut download.taken, download.written);
+        if download.pace.moved(taken, self.listener.min_rate, now) {
             return Err(Fault::WriteTimeout);
         }
         let allowed = match waiting {

@@ -13,6 +13,7 @@ use crate::http::{self, Forwarding, RequestHead, ResponseHead, Version};
 use crate::observe::MethodLabel;
 use crate::resilience::{Facts, Failure, Verdict, decide};
 use crate::snapshot::{HostPolicy, Listener, Pool, Route};
+use crate::timer::Timer;
 
 /// What becomes of the client's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub enum After {
 /// Memory that is used again by each exchange of a connection.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    /// A head was so large that the memory is better given back.
+    pub large: bool,
     pub(super) response: ResponseHead,
     pub(super) forwarding: Forwarding,
 }
@@ -45,6 +48,7 @@ pub async fn serve(
     let unread = request.body != http::Body::None;
     let mut exchange = Exchange {
         unread,
+        lookout: None,
         worker,
         listener,
         client,
@@ -85,6 +89,8 @@ pub(super) struct Exchange<'a> {
     pub(super) status: Option<u16>,
     /// Some of the request's body has not been read: what follows cannot be told from it.
     pub(super) unread: bool,
+    /// Wakes to look after a client that is not read from; made when it is first needed.
+    pub(super) lookout: Option<Timer>,
     /// The client may send its next request.
     pub(super) ended_cleanly: bool,
 }

@@ -85,6 +85,8 @@ pub(super) struct Pipe {
     pending: usize,
     /// The end has been gathered.
     ended: bool,
+    /// Some byte of the body has been taken from the source's buffer.
+    touched: bool,
     /// Data bytes seen.
     pub(super) data: u64,
     max_data: u64,
@@ -102,6 +104,7 @@ impl Pipe {
             chunked: to == Body::Chunked,
             pending: 0,
             ended: from == Body::None,
+            touched: false,
             data: 0,
             max_data,
             waiting: Waiting::Source,
@@ -111,7 +114,7 @@ impl Pipe {
 
     /// Whether nothing of the body has been taken yet.
     pub(super) fn is_untouched(&self) -> bool {
-        self.data == 0 && !self.ended
+        !self.touched
     }
 
     /// Whether the whole body has been read.
@@ -164,6 +167,7 @@ impl Pipe {
         }
         match self.decoder.step(ends.buffer.filled()).map_err(PipeError::Invalid)? {
             Step::Data { start, end } => {
+                self.touched = true;
                 ends.buffer.consume(start);
                 self.pending = end - start;
                 self.data += self.pending as u64;
@@ -173,10 +177,12 @@ impl Pipe {
                 Ok(true)
             }
             Step::More(used) => {
+                self.touched |= used > 0;
                 ends.buffer.consume(used);
                 Ok(false)
             }
             Step::Done(used) => {
+                self.touched |= used > 0;
                 ends.buffer.consume(used);
                 self.end(ends);
                 Ok(false)
