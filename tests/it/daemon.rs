@@ -182,7 +182,7 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            let lines = self.log.lines.lock().unwrap();
+            let lines = self.log.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             eprintln!("--- the daemon's last words\n{}", lines[lines.len().saturating_sub(60)..].join("\n"));
         }
     }

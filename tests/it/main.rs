@@ -19,6 +19,12 @@ mod message;
 mod origin;
 
 mod balance;
+mod check;
+mod exchange;
+mod metrics;
 mod outage;
 mod reload;
+mod retries;
 mod shapes;
+mod streaming;
+mod timeouts;

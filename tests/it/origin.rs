@@ -89,6 +89,20 @@ impl Origin {
         })
     }
 
+    /// Answers «/held» when the gate is open, all else at once.
+    pub(crate) fn holding(gate: &Gate) -> Self {
+        let gate = gate.clone();
+        Self::new(move |visit| {
+            while let Some(request) = visit.request()? {
+                if request.head.target() == "/held" {
+                    gate.pass();
+                }
+                visit.answer(200, "well")?;
+            }
+            Ok(())
+        })
+    }
+
     /// From now on every request, health checks among them, is answered with what is no HTTP.
     pub(crate) fn talk_garbage(&self, garbage: bool) {
         self.shared.garbage.store(garbage, Ordering::SeqCst);

@@ -103,16 +103,7 @@ fn what_cannot_change_is_warned_of_and_the_rest_applied() {
 #[test]
 fn listeners_appear_and_disappear_and_what_runs_on_them_finishes() {
     let gate = Gate::default();
-    let held = gate.clone();
-    let origin = Origin::new(move |visit| {
-        while let Some(request) = visit.request()? {
-            if request.head.target() == "/held" {
-                held.pass();
-            }
-            visit.answer(200, "well")?;
-        }
-        Ok(())
-    });
+    let origin = Origin::holding(&gate);
     let config = over(&[origin.address]);
     let daemon = Daemon::start(&config);
     let more = "[[listener]]\nname = \"more\"\nbind = \"127.0.0.1:0\"\npool = \"crm\"";
