@@ -109,11 +109,6 @@ impl Daemon {
         }
     }
 
-    /// All that was logged, as it stands.
-    pub(crate) fn log(&self) -> String {
-        self.log.lines.lock().unwrap().join("\n")
-    }
-
     /// The address that a listener opened last.
     pub(crate) fn listener(&self, name: &str) -> SocketAddr {
         self.logged_where(name, |e| e["message"] == "listener opens" && e["listener"] == name);

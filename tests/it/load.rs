@@ -52,11 +52,6 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    /// How many GETs have been answered.
-    pub(crate) fn served(&self) -> u64 {
-        self.running.report.lock().unwrap().served
-    }
-
     /// Ends it.
     pub(crate) fn end(self) -> Report {
         self.ended.store(true, Ordering::SeqCst);

@@ -7,11 +7,14 @@ use std::time::Duration;
 /// How long any single read or write may take before the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
+/// A name and a value.
+pub(crate) type Field = (String, String);
+
 /// A start line and the fields in their order. Octets above 127 stand as the characters of that number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) start: String,
-    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) fields: Vec<Field>,
 }
 
 /// A whole message.
@@ -19,7 +22,7 @@ pub(crate) struct Head {
 pub(crate) struct Message {
     pub(crate) head: Head,
     pub(crate) body: Vec<u8>,
-    pub(crate) trailers: Vec<(String, String)>,
+    pub(crate) trailers: Vec<Field>,
 }
 
 /// How a body ends.
@@ -43,11 +46,6 @@ impl Head {
     /// The status of a response.
     pub(crate) fn status(&self) -> u16 {
         self.start.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("{self:?}"))
-    }
-
-    /// The method of a request.
-    pub(crate) fn method(&self) -> &str {
-        self.start.split(' ').next().unwrap_or_default()
     }
 
     /// The target of a request.
@@ -181,7 +179,7 @@ impl Wire {
         Ok(Some(Head { start: self.line()?, fields: self.fields()? }))
     }
 
-    fn fields(&mut self) -> io::Result<Vec<(String, String)>> {
+    fn fields(&mut self) -> io::Result<Vec<Field>> {
         let mut fields = Vec::new();
         loop {
             let line = self.line()?;
@@ -194,7 +192,7 @@ impl Wire {
     }
 
     /// The body that follows a head, and its trailers.
-    pub(crate) fn body(&mut self, framing: Framing) -> io::Result<(Vec<u8>, Vec<(String, String)>)> {
+    pub(crate) fn body(&mut self, framing: Framing) -> io::Result<(Vec<u8>, Vec<Field>)> {
         match framing {
             Framing::None => Ok((Vec::new(), Vec::new())),
             Framing::Length(length) => Ok((self.take(length)?, Vec::new())),

@@ -25,8 +25,6 @@ struct Shared {
     garbage: AtomicBool,
     requests: AtomicU64,
     connections: AtomicU64,
-    open: AtomicU64,
-    most_open: AtomicU64,
     in_flight: AtomicU64,
     most_in_flight: AtomicU64,
     remembered: Mutex<Vec<Message>>,
@@ -118,11 +116,6 @@ impl Origin {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    /// The most connections that were open at one time.
-    pub(crate) fn most_open(&self) -> u64 {
-        self.shared.most_open.load(Ordering::SeqCst)
-    }
-
     /// The most requests between arrival and answer at one time.
     pub(crate) fn most_in_flight(&self) -> u64 {
         self.shared.most_in_flight.load(Ordering::SeqCst)
@@ -160,8 +153,6 @@ impl Visit {
     fn new(stream: TcpStream, shared: Arc<Shared>) -> Self {
         let number = shared.connections.fetch_add(1, Ordering::SeqCst);
         shared.streams.lock().unwrap().insert(number, stream.try_clone().unwrap());
-        let open = shared.open.fetch_add(1, Ordering::SeqCst) + 1;
-        shared.most_open.fetch_max(open, Ordering::SeqCst);
         Self { wire: Wire::new(stream), number, shared, busy: false }
     }
 
@@ -232,7 +223,6 @@ impl Drop for Visit {
     fn drop(&mut self) {
         self.done();
         self.shared.streams.lock().unwrap().remove(&self.number);
-        self.shared.open.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

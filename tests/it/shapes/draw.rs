@@ -2,8 +2,7 @@
 
 use fastrand::Rng;
 
-/// A field, in the order and spelling of the wire.
-pub(super) type Field = (String, String);
+pub(super) use crate::message::Field;
 
 /// How a body is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
