@@ -18,6 +18,12 @@ fn is_silent(wire: &mut Wire) -> bool {
     silent
 }
 
+/// A place at a backend is given back after the last byte of the answer has been written, which may be
+/// after the client has read it.
+fn until_released(daemon: &Daemon) {
+    until("released", || (daemon.metric("equipoise_backend_in_flight", &[]) == 0.0).then_some(()));
+}
+
 /// At the limit nobody is accepted, and nobody refused: clients wait in the kernel's queue.
 #[test]
 fn accepting_pauses_at_max_connections() {
@@ -136,6 +142,7 @@ fn a_pool_bounds_what_is_in_flight() {
     for wire in &mut busy {
         assert_eq!(wire.response("GET").unwrap().status(), 200);
     }
+    until_released(&daemon);
     assert_eq!(get(daemon.web, "/").status(), 200);
     assert_eq!(origin.most_in_flight(), 3);
 }
@@ -147,6 +154,7 @@ fn a_pool_bounds_the_connections_to_a_backend() {
     let daemon = Daemon::start(&over(&[origin.address]).pool("max_connections = 1"));
     for _ in 0..40 {
         assert_eq!(get(daemon.web, "/").status(), 200);
+        until_released(&daemon);
         let open = daemon.metric("equipoise_backend_connections", &[("pool", "crm")]);
         assert!(open <= 1.0, "{open}");
     }
