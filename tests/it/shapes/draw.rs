@@ -140,9 +140,17 @@ pub(super) fn write_chunked(body: &[u8], trailers: &[Field], rng: &mut Rng, out:
     write_fields(trailers, rng, out);
 }
 
-/// Compares fields in order; `*` in `expected` stands for any value.
-pub(super) fn compare(what: &str, expected: &[Field], found: &[Field]) -> Result<(), String> {
-    let same = expected.len() == found.len()
-        && expected.iter().zip(found).all(|(e, f)| e.0 == f.0 && (e.1 == "*" || e.1 == f.1));
-    if same { Ok(()) } else { Err(format!("{what}: expected {expected:?}\nfound {found:?}")) }
+/// Compares fields: those that were passed on, in their order, then those that the balancer adds, in
+/// whatever order of its own. `*` stands for any value.
+pub(super) fn compare(what: &str, passed: &[Field], added: &[Field], found: &[Field]) -> Result<(), String> {
+    let told = || Err(format!("{what}: expected {passed:?}\nand {added:?}\nfound {found:?}"));
+    if found.len() != passed.len() + added.len() {
+        return told();
+    }
+    let (first, last) = found.split_at(passed.len());
+    let is_like = |(e, f): (&Field, &Field)| e.0 == f.0 && (e.1 == "*" || e.1 == f.1);
+    let (mut expected, mut last) = (added.to_vec(), last.to_vec());
+    expected.sort();
+    last.sort();
+    if first == passed && expected.iter().zip(&last).all(is_like) { Ok(()) } else { told() }
 }
