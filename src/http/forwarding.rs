@@ -22,9 +22,10 @@ pub struct Origin {
     pub trusted: bool,
     peer_text: Box<str>,
     port_text: Box<str>,
-    /// The lines that a stranger's requests all get, written once.
+    /// The lines that a stranger's requests all get, written once: those before the host and the one after.
     block: Box<[u8]>,
-    lines: [(Known, usize, usize); 3],
+    lines: [(Known, usize, usize); 2],
+    port_line: Box<[u8]>,
 }
 
 impl Origin {
@@ -33,11 +34,11 @@ impl Origin {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let (peer_text, port_text) = (peer.ip().to_string(), local_port.to_string());
         let scheme = scheme(secure);
-        let block = format!("{FOR}: {peer_text}\r\n{PROTO}: {scheme}\r\n{PORT}: {port_text}\r\n");
+        let block = format!("{FOR}: {peer_text}\r\n{PROTO}: {scheme}\r\n");
+        let port_line = format!("{PORT}: {port_text}\r\n");
         let lines = [
             (Known::XForwardedFor, FOR.len(), peer_text.len()),
             (Known::XForwardedProto, PROTO.len(), scheme.len()),
-            (Known::XForwardedPort, PORT.len(), port_text.len()),
         ];
         Self {
             peer,
@@ -47,6 +48,7 @@ impl Origin {
             port_text: port_text.into(),
             block: block.into_bytes().into(),
             lines,
+            port_line: port_line.into_bytes().into(),
         }
     }
 
@@ -112,6 +114,8 @@ impl Forwarding {
             None => {
                 fields.append_block(&origin.block, &origin.lines);
                 append_host(fields, b"", host);
+                let port = (Known::XForwardedPort, PORT.len(), origin.port_text.len());
+                fields.append_block(&origin.port_line, &[port]);
             }
             Some(inherited) => {
                 inherited.write(fields, origin, host);
@@ -188,8 +192,8 @@ impl Inherited {
         let peer = origin.peer_text.as_bytes();
         fields.append(Known::XForwardedFor, FOR, &[&self.addresses, comma, peer]);
         fields.append(Known::XForwardedProto, PROTO, &[or(&self.proto, origin.scheme().as_bytes())]);
-        fields.append(Known::XForwardedPort, PORT, &[or(&self.port, origin.port_text.as_bytes())]);
         append_host(fields, &self.host, host);
+        fields.append(Known::XForwardedPort, PORT, &[or(&self.port, origin.port_text.as_bytes())]);
         if !self.forwarded.is_empty() {
             let element = forwarded_element(origin, &fields.bytes()[host.0..host.0 + host.1]);
             fields.append(Known::Forwarded, "Forwarded", &[&self.forwarded, b", ", &element]);

@@ -10,6 +10,7 @@ fn a_head_is_emitted_as_it_came() {
     for text in [
         "HTTP/1.1 200 OK\r\nServer: x\r\nset-cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 2\r\nX:\r\n\r\n",
         "HTTP/1.1 404 Not Found At All\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 Tr\u{e8}s bien\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 599 \r\nContent-Length: 0\r\n\r\n",
     ] {
         assert_eq!(emitted_response(&response(text).unwrap()), text);
