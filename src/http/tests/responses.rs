@@ -91,8 +91,10 @@ fn bodiless_responses_have_no_body_whatever_they_say() {
         {
             let head = response_to(method, false, format!("HTTP/1.1 {status} x\r\n{lines}\r\n")).unwrap();
             assert_eq!(head.body, Body::None, "{status} {lines}");
-            assert!(head.keep_alive);
             let kept = matches!(status, 200 | 304);
+            if kept || lines.is_empty() {
+                assert!(head.keep_alive, "{status} {lines}");
+            }
             let expected = format!("HTTP/1.1 {status} x\r\n{}\r\n", if kept { lines } else { "" });
             assert_eq!(emitted_response(&head), expected);
         }
