@@ -131,7 +131,7 @@ impl RequestHead {
     }
 
     /// Strips what belongs to the client's connection (RFC 9110 7.6.1), keeping the upgrade that is
-    /// asked for, and of TE that trailers are welcome.
+    /// asked for.
     pub fn strip_hop_by_hop(&mut self) {
         hop::strip(&mut self.fields, true);
         if let Some(upgrade) = &self.upgrade {

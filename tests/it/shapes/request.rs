@@ -109,12 +109,6 @@ impl Request {
                 (name.clone(), value.clone())
             }
         });
-        // Said of our own connection: trailers are passed on (RFC 9110 10.1.4).
-        let trailers: &[(&str, &str)] =
-            match self.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("te")) {
-                true => &[("Connection", "TE"), ("TE", "trailers")],
-                false => &[],
-            };
         let added = [
             ("X-Forwarded-For", "127.0.0.1"),
             ("X-Forwarded-Proto", "http"),
@@ -123,8 +117,7 @@ impl Request {
             ("X-Request-Id", "*"),
             ("Via", "1.1 equipoise"),
         ];
-        let added = trailers.iter().copied().chain(added);
-        (kept.collect(), added.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        (kept.collect(), added.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 }
 
