@@ -53,6 +53,19 @@ impl Connection {
     pub fn backend(&self) -> &Arc<Backend> {
         &self.gauge.0
     }
+
+    /// Lets the kernel end the connection once something sent has not been acknowledged for so long
+    /// (TCP_USER_TIMEOUT, RFC 5482). Not for longer than needed: it would also end one whose peer is slow
+    /// to take a large body.
+    pub fn doubt(&self, limit: Duration) {
+        // Without it the ordinary timeouts hold.
+        let _ = socket2::SockRef::from(&self.stream).set_tcp_user_timeout(Some(limit));
+    }
+
+    /// Takes [`Self::doubt`] back.
+    pub fn trust(&self) {
+        let _ = socket2::SockRef::from(&self.stream).set_tcp_user_timeout(None);
+    }
 }
 
 /// Counts an open connection for as long as it lives.

@@ -44,6 +44,8 @@ struct Talk {
     /// What had come from the client when its pace was last measured.
     read: u64,
     sent_at: Instant,
+    /// The backend has been silent for so long that the kernel is to find out whether it is still there.
+    doubted: bool,
 }
 
 impl Exchange<'_> {
@@ -56,9 +58,13 @@ impl Exchange<'_> {
         upload: &mut Upload,
         began: Instant,
     ) -> Result<Instant, Trouble> {
+        let read = self.client.read;
         let mut talk =
-            Talk { interim: 0, pace: Pace::default(), armed: None, read: self.client.read, sent_at: began };
+            Talk { interim: 0, pace: Pace::default(), armed: None, read, sent_at: began, doubted: false };
         poll_fn(|cx| self.poll_converse(pool, connection, upload, &mut talk, cx)).await?;
+        if talk.doubted {
+            connection.trust();
+        }
         Ok(talk.sent_at)
     }
 
@@ -70,7 +76,10 @@ impl Exchange<'_> {
         talk: &mut Talk,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Trouble>> {
-        if talk.armed.is_some() && self.client.timer.has_fired() {
+        if talk.armed.is_some()
+            && self.client.timer.has_fired()
+            && !self.doubts(pool, connection, upload, talk)
+        {
             return Poll::Ready(Err(self.expired(upload, talk)));
         }
         if !upload.done && !upload.broken {
@@ -108,8 +117,25 @@ impl Exchange<'_> {
         }
         talk.sent_at = Instant::now();
         talk.armed = Some((None, 0));
-        self.arm(talk.sent_at + pool.response_timeout);
+        self.arm(talk.sent_at + pool.response_timeout.min(pool.connect_timeout));
         Ok(())
+    }
+
+    /// A request sent on a connection from before may go to a host that has vanished: no reset comes, and
+    /// `timeouts.response` may be long. After as long as a connect may take the kernel is asked to give the
+    /// connection up if what was sent has not even been acknowledged; that counts as a reset. A host that
+    /// acknowledges may take its time. Says whether this was such a moment, and not yet the end.
+    fn doubts(&self, pool: &Pool, connection: &mut Connection, upload: &Upload, talk: &mut Talk) -> bool {
+        let due = talk.sent_at + pool.response_timeout;
+        let now = Instant::now();
+        let sent = upload.done || upload.broken;
+        if !sent || talk.doubted || now >= due || self.deadline.is_some_and(|deadline| now >= deadline) {
+            return false;
+        }
+        connection.doubt(pool.connect_timeout);
+        talk.doubted = true;
+        self.arm(due);
+        true
     }
 
     /// Sets the deadline anew whenever something has moved, or somebody else is waited for.
