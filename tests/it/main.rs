@@ -22,6 +22,7 @@ mod balance;
 mod check;
 mod exchange;
 mod forwarding;
+mod hostile;
 mod lifecycle;
 mod limits;
 mod metrics;
