@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::client::{connect, get, once};
 use crate::config::over;
 use crate::daemon::{Daemon, sum, until};
+use crate::load;
 use crate::message::Wire;
 use crate::origin::{Gate, Origin};
 
@@ -145,6 +146,22 @@ fn a_pool_bounds_what_is_in_flight() {
     until_released(&daemon);
     assert_eq!(get(daemon.web, "/").status(), 200);
     assert_eq!(origin.most_in_flight(), 3);
+}
+
+/// The same under a storm: the bound holds at every moment, and what is refused is refused at once.
+#[test]
+fn a_pool_bounds_what_is_in_flight_under_a_storm() {
+    let origin = Origin::answering("well");
+    let daemon = Daemon::start_alone(&over(&[origin.address]).pool("max_connections = 4"));
+    let report = load::closed(daemon.web, 32, 5_000);
+    assert!(origin.most_in_flight() <= 4, "{}", origin.most_in_flight());
+    assert!(
+        report.failures.iter().all(|failure| failure.starts_with("HTTP/1.1 503")),
+        "{:?}",
+        report.failures
+    );
+    assert_eq!(origin.requests(), report.served);
+    assert!(daemon.metric("equipoise_backend_connections", &[]) <= 4.0);
 }
 
 /// With HTTP/1 it bounds the open connections too: an idle one of the other worker gives way.

@@ -228,3 +228,26 @@ fn a_client_below_min_rate_is_cut_off() {
     assert!(begun.elapsed() >= Duration::from_secs(9), "averaged over 10 s: {:?}", begun.elapsed());
     drip.join().unwrap();
 }
+
+/// Silence for longer than a connect may take makes the kernel look whether the host is still there: one
+/// that is there may take its time, then and with the next request.
+#[test]
+fn a_slow_backend_is_not_taken_for_a_vanished_one() {
+    const LARGE: usize = 16 * 1024 * 1024;
+    let origin = Origin::new(|visit| {
+        while let Some(head) = visit.head()? {
+            // Longer than the kernel would wait, and while a large body fills every buffer on the way.
+            pause(Duration::from_millis(1_500));
+            let (body, _) = visit.wire.body(head.request_framing())?;
+            visit.answer(200, &body.len().to_string())?;
+        }
+        Ok(())
+    });
+    let daemon = start(&origin, |config| config.pool("timeouts.connect = \"250ms\""));
+    let mut wire = connect(daemon.web);
+    assert_eq!(wire.get("/").unwrap().text(), "0");
+    wire.send(format!("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: {LARGE}\r\n\r\n")).unwrap();
+    wire.send(vec![0; LARGE]).unwrap();
+    assert_eq!(wire.response("PUT").unwrap().text(), LARGE.to_string());
+    assert_eq!((origin.connections(), origin.requests()), (1, 2), "on one connection, and nothing twice");
+}
