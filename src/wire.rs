@@ -153,8 +153,7 @@ impl Outgoing {
         }
     }
 
-    /// Writes until all is written; gives how many bytes went in this call once that is so. `wrote` is
-    /// raised by every byte that goes, also when the rest must wait.
+    /// Ready when all is written. `wrote` is raised by every byte that goes, also when the rest must wait.
     pub fn poll_flush(
         &mut self,
         stream: &mut TcpStream,

@@ -1,4 +1,4 @@
-//! Who the client is, and the fields that tell it to the backend (`shared` contract, Headers).
+//! Who the client is, and the fields that tell it to the backend.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::table::{Chair, Table};
 use crate::http::{Origin, Parsed, Refusal, RequestHead};
-use crate::proxy::{self, After, Client, Scratch, Seat, Worker};
+use crate::proxy::{self, After, Client, LARGE_HEAD, Scratch, Seat, Worker};
 use crate::snapshot::{Counted, Listener, Place, Snapshot};
 use crate::wire::poll_shutdown;
 
@@ -21,9 +21,6 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// How long a new connection's first request is waited for once the end has been announced.
 const FIRST_GRACE: Duration = Duration::from_millis(500);
-
-/// Bytes of a head above which its memory is not kept for the next one.
-const LARGE_HEAD: usize = 8 * 1024;
 
 /// Bytes thrown away meanwhile.
 const MAX_LINGER: u64 = 1024 * 1024;

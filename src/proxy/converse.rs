@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::client::Watched;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, LARGE_HEAD};
 use super::fault::Fault;
 use super::pace::Pace;
 use super::pipe::{PipeError, Waiting};
@@ -17,9 +17,6 @@ use crate::upstream::Connection;
 
 /// Bounds of a response head. Applications set large cookies; nothing real needs more than this.
 const RESPONSE_HEAD: HeadLimits = HeadLimits { max_size: 64 * 1024, max_fields: 256 };
-
-/// Bytes of a head above which its memory is not kept for the next one.
-const LARGE_HEAD: usize = 8 * 1024;
 
 /// How often a client that is not read from is looked after.
 const LOOK_EVERY: Duration = Duration::from_millis(250);

@@ -15,6 +15,9 @@ use crate::resilience::{Facts, Failure, Verdict, decide};
 use crate::snapshot::{HostPolicy, Listener, Pool, Route};
 use crate::timer::Timer;
 
+/// Bytes of a head above which its memory is not kept for the next one.
+pub const LARGE_HEAD: usize = 8 * 1024;
+
 /// What becomes of the client's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum After {
