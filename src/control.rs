@@ -210,7 +210,8 @@ impl Control {
         };
         self.shared.store(Arc::clone(&new));
         self.watch_backends(&new);
-        let commands = self.parts.borrow_mut().sockets.take_commands();
+        let mut commands = self.parts.borrow_mut().sockets.take_commands();
+        commands.iter_mut().for_each(|worker| worker.push(Command::Follow));
         self.send(commands).await;
         self.end_later(new.drain_timeout, removed_sockets, removed);
         Ok(())

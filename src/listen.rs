@@ -41,6 +41,8 @@ pub enum Command {
         /// This worker's own socket.
         socket: std::net::TcpListener,
     },
+    /// The configuration has changed: idle connections, too, let go of the one before.
+    Follow,
     /// The connections of this socket are from now on this listener's.
     Assign {
         /// Which socket.
@@ -98,6 +100,11 @@ fn obey(
                 tracing::error!(target: "equipoise::listen", "cannot listen on a bound socket: {error}")
             }
         },
+        Command::Follow => {
+            worker.with_snapshot(|_| ()); // the cached one is let go
+            sockets.borrow().values().for_each(accept::Handle::follow);
+            table.wake_all();
+        }
         Command::Assign { id, listener } => {
             if let Some(handle) = sockets.borrow().get(&id) {
                 handle.assign(listener);

@@ -30,10 +30,16 @@ const MAX_LAST: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Handle {
     closing: Rc<Notify>,
+    changed: Rc<Notify>,
     listener: Rc<RefCell<Arc<str>>>,
 }
 
 impl Handle {
+    /// Looks its listener up again.
+    pub(super) fn follow(&self) {
+        self.changed.notify_one();
+    }
+
     /// From now on its connections are another listener's: a reload gave the address a new name.
     pub(super) fn assign(&self, listener: Arc<str>) {
         *self.listener.borrow_mut() = listener;
@@ -67,8 +73,9 @@ pub(super) fn open(
         waiting: RefCell::default(),
         _hold: table.hold(),
     };
-    tokio::task::spawn_local(door.keep(socket, Rc::clone(&closing)));
-    Ok(Handle { closing, listener })
+    let changed = Rc::new(Notify::new());
+    tokio::task::spawn_local(door.keep(socket, Rc::clone(&closing), Rc::clone(&changed)));
+    Ok(Handle { closing, changed, listener })
 }
 
 /// One socket and what its connections need.
@@ -88,13 +95,14 @@ struct Door {
 }
 
 impl Door {
-    async fn keep(self, socket: TcpListener, closing: Rc<Notify>) {
+    async fn keep(self, socket: TcpListener, closing: Rc<Notify>, changed: Rc<Notify>) {
         loop {
             let listener = self.listener().await;
             let pressed = listener.capacity.pressed();
             tokio::select! {
                 biased;
                 () = closing.notified() => return self.empty(&socket, &listener).await,
+                () = changed.notified() => {}
                 () = pressed => self.table.ask_an_idle_one(),
                 () = self.seat_next(&socket) => {}
             }

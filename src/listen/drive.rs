@@ -120,7 +120,7 @@ impl Drive {
                     return self.linger().await;
                 }
             };
-            self.follow_reload();
+            self.follow_reload(true);
             first = false;
             let (worker, listener, client) = (&self.worker, &self.listener, &mut self.client);
             let after = proxy::serve(worker, listener, client, &mut request, &mut scratch, began).await;
@@ -136,18 +136,19 @@ impl Drive {
         }
     }
 
-    /// The listener as it is now configured. One that has gone is served on as it was: its drain ends it.
-    fn follow_reload(&mut self) {
+    /// The listener as it is now configured. One that has gone is served on as it was: its drain ends it,
+    /// and a request tells its client so.
+    fn follow_reload(&mut self, serving: bool) {
         let newer = self
             .worker
             .with_snapshot(|current| (!Arc::ptr_eq(current, &self.snapshot)).then(|| Arc::clone(current)));
-        if let Some(snapshot) = newer {
-            match snapshot.listener(&self.listener.name) {
-                Some(listener) => self.listener = Arc::clone(listener),
-                None => self.client.seat.leave.set(true),
-            }
-            self.snapshot = snapshot;
+        let Some(snapshot) = newer else { return };
+        match snapshot.listener(&self.listener.name) {
+            Some(listener) => self.listener = Arc::clone(listener),
+            None if serving => self.client.seat.leave.set(true),
+            None => return,
         }
+        self.snapshot = snapshot;
     }
 
     /// Reads the next head; gives when its first byte was there.
@@ -236,6 +237,7 @@ impl Drive {
                 // An idle connection holds no memory but its own.
                 self.client.buffer.release(&self.worker.blocks);
                 self.client.out.release(&self.worker.blocks);
+                self.follow_reload(false);
                 return if self.leaves(waiting) { Poll::Ready(Err(NoHead::Silent)) } else { Poll::Pending };
             }
             match self.client.poll_fill(&self.worker.blocks, cx) {

@@ -81,6 +81,11 @@ impl Table {
         self.each(|_| true, |entry| entry.seat.ask_to_leave());
     }
 
+    /// Lets every connection look around.
+    pub(super) fn wake_all(&self) {
+        self.each(|_| true, |entry| entry.seat.wake());
+    }
+
     /// Asks one idle connection to end, if there is one.
     pub(super) fn ask_an_idle_one(&self) {
         let seats = self.seats.borrow();

@@ -56,6 +56,11 @@ impl Seat {
     /// Asks the connection to close as soon as it is idle.
     pub fn ask_to_leave(&self) {
         self.leave.set(true);
+        self.wake();
+    }
+
+    /// Lets the connection's task look around.
+    pub fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }

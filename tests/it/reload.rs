@@ -140,6 +140,20 @@ fn a_renamed_listener_keeps_its_socket() {
 }
 
 #[test]
+fn an_idle_connection_lets_go_of_what_a_reload_removed() {
+    let origin = Origin::answering("well");
+    let route = "[[route]]\nname = \"gone\"\nmatch.path = \"/gone\"\npool = \"crm\"";
+    let daemon = Daemon::start(&over(&[origin.address]).and(route));
+    let mut idle = connect(daemon.web);
+    assert_eq!(idle.get("/gone").unwrap().text(), "well");
+    let shown = || daemon.page("/metrics").text().contains("route=\"gone\"");
+    assert!(shown());
+    daemon.reload(&over(&[origin.address]));
+    until("the removed route's series disappear", || (!shown()).then_some(()));
+    assert_eq!(idle.get("/gone").unwrap().text(), "well", "the connection goes on");
+}
+
+#[test]
 fn a_backend_that_is_removed_finishes_what_it_serves() {
     let gate = Gate::default();
     let held = gate.clone();
