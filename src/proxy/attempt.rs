@@ -107,12 +107,13 @@ impl Exchange<'_> {
         self.client.seat.backend.set(attempt.lease.backend().id());
         self.set_host(pool, attempt);
         loop {
-            let mut connection = match self.reach(pool, attempt, reuse).await? {
+            let asked = Instant::now();
+            let mut connection = match self.reach(pool, attempt, reuse, asked).await? {
                 Ok(connection) => connection,
                 Err(failure) => return Ok(Err(failure)),
             };
             upload.begin(self.request, &mut connection, &self.worker.blocks);
-            let began = Instant::now();
+            let began = if connection.reused { asked } else { Instant::now() };
             match self.converse(pool, &mut connection, upload, began).await {
                 Ok(sent_at) => {
                     self.heard(attempt, sent_at);
@@ -143,9 +144,9 @@ impl Exchange<'_> {
         pool: &Pool,
         attempt: &mut Attempt,
         reuse: bool,
+        now: Instant,
     ) -> Result<Result<Connection, Failure>, Fault> {
         let backend = attempt.lease.backend();
-        let now = if self.retries == 0 && reuse { self.started } else { Instant::now() };
         let must_be_recent = !self.request.method.is_idempotent();
         if reuse && let Some(connection) = self.worker.upstream.idle(backend, must_be_recent, now) {
             return Ok(Ok(connection));
@@ -158,10 +159,9 @@ impl Exchange<'_> {
                 Ok(Ok(connection))
             }
             Err(error) => {
-                let now = Instant::now();
                 tracing::debug!(target: "equipoise::proxy", pool = %pool.name, backend = %backend.identity().name, "{error}");
                 backend.want_probe();
-                backend.latency().record_failure(now.saturating_duration_since(self.started), now);
+                backend.latency().record_failure(now.elapsed(), Instant::now());
                 attempt.series.outcome(self.worker.index, Outcome::ConnectError);
                 attempt.connect_timed_out = matches!(error, DialError::TimedOut(_));
                 match self.timed_out(Fault::ConnectTimeout) {

@@ -251,3 +251,17 @@ fn a_slow_backend_is_not_taken_for_a_vanished_one() {
     assert_eq!(wire.response("PUT").unwrap().text(), LARGE.to_string());
     assert_eq!((origin.connections(), origin.requests()), (1, 2), "on one connection, and nothing twice");
 }
+
+/// The time that a client takes for its head is not the backend's: it must not use up the time to connect.
+#[test]
+fn a_slow_head_takes_nothing_from_the_time_to_connect() {
+    let well = Origin::answering("well");
+    let daemon = Daemon::start(&over(&[well.address]).pool("timeouts.connect = \"50ms\"\nretry.on = []"));
+    for _ in 0..5 {
+        let mut wire = connect(daemon.web);
+        wire.send("POST / HTTP/1.1\r\nHost: x\r\n").unwrap();
+        pause(Duration::from_millis(150)); // the slowness itself
+        wire.send("Content-Length: 1\r\nConnection: close\r\n\r\nx").unwrap();
+        assert_eq!(wire.response("POST").unwrap().status(), 200);
+    }
+}
