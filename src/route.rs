@@ -46,11 +46,6 @@ impl<T> Table<T> {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-
-    /// Every target, in order.
-    pub fn targets(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().map(|rule| &rule.target)
-    }
 }
 
 impl<T> Rule<T> {

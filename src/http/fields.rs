@@ -107,16 +107,6 @@ impl Fields {
         self.kinds.meets(kinds)
     }
 
-    /// Removes every field that `doomed` says yes to.
-    pub fn remove_where(&mut self, mut doomed: impl FnMut(FieldRef<'_>) -> bool) {
-        let bytes = &self.bytes;
-        for field in self.list.iter_mut().filter(|f| f.live) {
-            if doomed(read(bytes, field)) {
-                field.live = false;
-            }
-        }
-    }
-
     /// Removes every field of one kind.
     pub fn remove(&mut self, known: Known) {
         self.remove_kinds(Kinds::of(&[known]));

@@ -42,11 +42,11 @@ impl Exchange<'_> {
             // Bytes of the request would be taken for the new protocol's.
             return Err(attempt.fault(crate::resilience::Failure::Invalid));
         }
-        let keep_client = self.begin_response(upload);
+        let (keep_client, framing) = self.begin_response(upload);
         if self.scratch.response.interim == Interim::Switching {
             return tunnel::run(self, &mut connection, pool.tunnel_timeout).await;
         }
-        let mut download = self.download(pool);
+        let mut download = self.download(pool, framing);
         poll_fn(|cx| self.poll_deliver(&mut connection, upload, &mut download, cx)).await?;
         let response = &self.scratch.response;
         if response.keep_alive && upload.done {
@@ -60,8 +60,9 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Writes the head for the client. Says whether its connection will be kept.
-    fn begin_response(&mut self, upload: &Upload) -> bool {
+    /// Writes the head for the client. Says whether its connection will be kept, and how the body is framed
+    /// for it.
+    fn begin_response(&mut self, upload: &Upload) -> (bool, Body) {
         let version = self.request.version;
         let keeps_client = self.keeps_client();
         let switching = self.scratch.response.interim == Interim::Switching;
@@ -88,16 +89,11 @@ impl Exchange<'_> {
         }
         response.emit(self.client.out.writer(&self.worker.blocks));
         self.status = Some(response.status);
-        keep
+        (keep, framing)
     }
 
-    fn download(&self, pool: &Pool) -> Download {
+    fn download(&self, pool: &Pool, framing: Body) -> Download {
         let response = &self.scratch.response;
-        let framing = match (response.body, self.request.version) {
-            (Body::UntilClose, Version::Http11) => Body::Chunked,
-            (Body::Chunked, Version::Http10) => Body::UntilClose,
-            (body, _) => body,
-        };
         let is_stream = response
             .fields
             .first(Known::ContentType)
