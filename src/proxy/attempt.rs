@@ -208,6 +208,10 @@ impl Exchange<'_> {
                     Failure::Timeout => Outcome::Timeout,
                     _ => Outcome::Reset,
                 };
+                if failure != Failure::Timeout {
+                    // Every such request costs a retry of the pool's budget until a check has spoken.
+                    attempt.lease.backend().want_probe();
+                }
                 (outcome, Ok(Err(failure)))
             }
             Trouble::Over(Fault::Deadline) => (Outcome::Timeout, Err(Fault::Deadline)),

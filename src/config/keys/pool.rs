@@ -168,7 +168,8 @@ static HEALTH: &[Key] = &[
         name: "fast_interval",
         kind: Kind::Duration { zero: false },
         default: Preset::Words("interval / 4"),
-        doc: "While a backend is going up or down, and at once after a failed connect of live traffic.",
+        doc: "While a backend is going up or down, and at once after live traffic failed to connect or met a \
+         broken answer.",
     },
     Key {
         name: "down_interval",
