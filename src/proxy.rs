@@ -19,7 +19,7 @@ mod upload;
 mod worker;
 
 pub use client::{Client, Seat};
-pub use exchange::{After, LARGE_HEAD, Scratch, serve};
+pub use exchange::{After, Arrival, LARGE_HEAD, Scratch, serve};
 pub use fault::Fault;
 pub use respond::refuse;
 pub use worker::Worker;

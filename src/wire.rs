@@ -1,17 +1,20 @@
 //! Sockets and their buffers: what reads and writes have in common on both sides of the proxy.
 
 use std::cell::RefCell;
-use std::future::Future;
-use std::io;
-use std::pin::{Pin, pin};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncReadExt, AsyncWrite};
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
+use tokio::io::{AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
-/// Size of a block: holds an ordinary head, or a small answer whole.
-pub const BLOCK: usize = 16 * 1024;
+/// Size of a block: holds an ordinary head, and with it a page or a script whole, so that one read and one
+/// write carry it. What is not written to costs no memory.
+pub const BLOCK: usize = 32 * 1024;
 
 /// What a buffer may grow to while a large body flows through it.
 const MAX_BUFFER: usize = 256 * 1024;
@@ -83,17 +86,22 @@ impl Buffer {
         }
     }
 
-    /// Reads once; gives how many bytes came, 0 at the end of the stream.
+    /// Reads once; gives how many bytes came, 0 at the end of the stream. Takes no memory while nothing is
+    /// there to be read.
     pub fn poll_fill(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &TcpStream,
         blocks: &Blocks,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        self.make_room(blocks);
-        let read = ready!(pin!(stream.read_buf(&mut self.bytes)).poll(cx));
-        self.hungry = self.bytes.len() == self.bytes.capacity();
-        Poll::Ready(read)
+        loop {
+            ready!(stream.poll_read_ready(cx))?;
+            self.make_room(blocks);
+            if let Some(read) = recv(stream, &mut self.bytes) {
+                self.hungry = self.bytes.len() == self.bytes.capacity();
+                return Poll::Ready(read);
+            }
+        }
     }
 
     fn make_room(&mut self, blocks: &Blocks) {
@@ -156,25 +164,96 @@ impl Outgoing {
     /// Ready when all is written. `wrote` is raised by every byte that goes, also when the rest must wait.
     pub fn poll_flush(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &TcpStream,
         wrote: &mut u64,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        while self.written < self.bytes.len() {
-            let n = ready!(poll_write(stream, &self.bytes[self.written..], cx))?;
-            self.written += n;
-            *wrote += n as u64;
+        while !self.is_empty() {
+            ready!(self.poll_send(stream, &[], wrote, cx))?;
         }
-        self.clear();
         Poll::Ready(Ok(()))
+    }
+
+    /// Writes once what is here and then `more`, in one call; gives how many bytes of `more` went.
+    pub fn poll_send(
+        &mut self,
+        stream: &TcpStream,
+        more: &[u8],
+        wrote: &mut u64,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let own = &self.bytes[self.written..];
+        let n = ready!(poll_write(stream, own, more, cx))?;
+        *wrote += n as u64;
+        let of_more = n.saturating_sub(own.len());
+        self.written += n - of_more;
+        if self.is_empty() {
+            self.clear();
+        }
+        Poll::Ready(Ok(of_more))
     }
 }
 
-/// Writes once; 0 bytes are an error.
-pub fn poll_write(stream: &mut TcpStream, bytes: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-    match ready!(Pin::new(stream).poll_write(cx, bytes)) {
+/// Reads once from a socket that is said to be ready into the spare room of `bytes`; `None` where it was not.
+///
+/// A read that does not fill the room has emptied the socket. tokio is told so, which saves the call that
+/// would find out.
+fn recv(stream: &TcpStream, bytes: &mut Vec<u8>) -> Option<io::Result<usize>> {
+    let room = bytes.capacity() - bytes.len();
+    let mut outcome = Err(Errno::AGAIN);
+    let _ = stream.try_io(Interest::READABLE, || {
+        outcome = rustix::net::recv(stream, spare_capacity(bytes), RecvFlags::empty()).map(|(n, _)| n);
+        readiness(outcome, room)
+    });
+    settled(outcome)
+}
+
+/// Writes once, first `head` and then `tail`; 0 bytes are an error.
+///
+/// A socket takes what it is given as a rule: tokio is asked only about one that did not.
+fn poll_write(stream: &TcpStream, head: &[u8], tail: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    let written = match settled(send(stream, head, tail)) {
+        Some(written) => written,
+        None => loop {
+            // It may have become writable since: then an event for it is on its way.
+            let _ =
+                stream.try_io(Interest::WRITABLE, || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into()));
+            ready!(stream.poll_write_ready(cx))?;
+            if let Some(written) = settled(send(stream, head, tail)) {
+                break written;
+            }
+        },
+    };
+    match written {
         Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
         other => Poll::Ready(other),
+    }
+}
+
+fn send(stream: &TcpStream, head: &[u8], tail: &[u8]) -> Result<usize, Errno> {
+    match (head, tail) {
+        (one, []) | ([], one) => rustix::net::send(stream, one, SendFlags::NOSIGNAL),
+        _ => {
+            let parts = [IoSlice::new(head), IoSlice::new(tail)];
+            rustix::net::sendmsg(stream, &parts, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
+        }
+    }
+}
+
+/// What tokio is told of a socket after a call on it: a call that did less than it could has found its end.
+fn readiness(outcome: Result<usize, Errno>, wanted: usize) -> io::Result<()> {
+    match outcome {
+        Ok(n) if n > 0 && n < wanted => Err(io::ErrorKind::WouldBlock.into()),
+        Err(Errno::AGAIN) => Err(io::ErrorKind::WouldBlock.into()),
+        _ => Ok(()),
+    }
+}
+
+/// What a call came to; `None` where it is to be made again.
+fn settled(outcome: Result<usize, Errno>) -> Option<io::Result<usize>> {
+    match outcome {
+        Err(Errno::AGAIN | Errno::INTR) => None,
+        other => Some(other.map_err(io::Error::from)),
     }
 }
 

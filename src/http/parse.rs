@@ -25,7 +25,7 @@ pub enum Parsed {
 }
 
 /// Field lines that fit on the stack; a listener that allows more pays for a heap block per head.
-const STACK_FIELDS: usize = 128;
+const STACK_FIELDS: usize = 256;
 
 /// Bytes of empty lines before a request line that are passed over (RFC 9112 2.2 asks for one).
 const MAX_LEADING: usize = 4;

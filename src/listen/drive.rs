@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::table::{Chair, Table};
 use crate::http::{Origin, Parsed, Refusal, RequestHead};
-use crate::proxy::{self, After, Client, LARGE_HEAD, Scratch, Seat, Worker};
+use crate::proxy::{self, After, Arrival, Client, LARGE_HEAD, Scratch, Seat, Worker};
 use crate::snapshot::{Counted, Listener, Place, Snapshot};
 use crate::wire::poll_shutdown;
 
@@ -112,8 +112,8 @@ impl Drive {
         let mut wait_from = accepted;
         let mut first = true;
         loop {
-            let began = match self.head(&mut request, wait_from, first).await {
-                Ok(began) => began,
+            let arrival = match self.head(&mut request, wait_from, first).await {
+                Ok(arrival) => arrival,
                 Err(NoHead::Silent) => return,
                 Err(NoHead::Refused(refusal)) => {
                     proxy::refuse(&self.worker, &self.listener, &mut self.client, refusal, Instant::now());
@@ -123,13 +123,14 @@ impl Drive {
             self.follow_reload(true);
             first = false;
             let (worker, listener, client) = (&self.worker, &self.listener, &mut self.client);
-            let after = proxy::serve(worker, listener, client, &mut request, &mut scratch, began).await;
+            let (after, ended) =
+                proxy::serve(worker, listener, client, &mut request, &mut scratch, arrival).await;
             if std::mem::take(&mut self.large) || scratch.large {
                 // One request with large cookies must not weigh for as long as the connection lasts.
                 (request, scratch) = (RequestHead::new(), Scratch::default());
             }
             match after {
-                After::Next => wait_from = Instant::now(),
+                After::Next => wait_from = ended,
                 After::Linger => return self.linger().await,
                 After::Abort => return reset(&self.client),
             }
@@ -151,13 +152,13 @@ impl Drive {
         self.snapshot = snapshot;
     }
 
-    /// Reads the next head; gives when its first byte was there.
+    /// Reads the next head; gives when it came.
     async fn head(
         &mut self,
         request: &mut RequestHead,
         wait_from: Instant,
         first: bool,
-    ) -> Result<Instant, NoHead> {
+    ) -> Result<Arrival, NoHead> {
         // A client that takes no answers gets no further request served: its answers would pile up here.
         if !self.client.out.is_empty() {
             self.flush().await?;
@@ -166,7 +167,7 @@ impl Drive {
         let mut waiting = Waiting { began: None, first, graced: false };
         if !self.client.buffer.is_empty() {
             if self.parse(request)? {
-                return Ok(wait_from);
+                return Ok(Arrival { began: wait_from, complete: wait_from });
             }
             waiting.began = Some(wait_from);
         }
@@ -222,7 +223,7 @@ impl Drive {
         request: &mut RequestHead,
         waiting: &mut Waiting,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Instant, NoHead>> {
+    ) -> Poll<Result<Arrival, NoHead>> {
         if self.client.timer.has_fired() {
             return Poll::Ready(Err(match waiting.began {
                 Some(_) => NoHead::Refused(Refusal { status: 408, reason: "head not complete in time" }),
@@ -233,22 +234,24 @@ impl Drive {
             if self.client.half_closed {
                 return Poll::Ready(Err(NoHead::Silent));
             }
-            if self.client.buffer.is_empty() && self.client.stream.poll_read_ready(cx).is_pending() {
-                // An idle connection holds no memory but its own.
-                self.client.buffer.release(&self.worker.blocks);
-                self.client.out.release(&self.worker.blocks);
-                self.follow_reload(false);
-                return if self.leaves(waiting) { Poll::Ready(Err(NoHead::Silent)) } else { Poll::Pending };
-            }
             match self.client.poll_fill(&self.worker.blocks, cx) {
-                Poll::Pending if self.client.buffer.is_empty() && self.leaves(waiting) => {
-                    return Poll::Ready(Err(NoHead::Silent));
+                Poll::Pending if self.client.buffer.is_empty() => {
+                    // An idle connection holds no memory but its own.
+                    self.client.buffer.release(&self.worker.blocks);
+                    self.client.out.release(&self.worker.blocks);
+                    self.follow_reload(false);
+                    return if self.leaves(waiting) {
+                        Poll::Ready(Err(NoHead::Silent))
+                    } else {
+                        Poll::Pending
+                    };
                 }
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(n)) if n > 0 => {}
                 Poll::Ready(_) => return Poll::Ready(Err(NoHead::Silent)),
             }
-            if waiting.began.is_none() {
+            let first_read = waiting.began.is_none();
+            if first_read {
                 self.pass_blank_lines();
                 if self.client.buffer.is_empty() {
                     continue;
@@ -256,10 +259,13 @@ impl Drive {
                 waiting.began = Some(Instant::now());
                 self.client.seat.idle.set(false);
             }
-            let at = waiting.began.unwrap_or_else(Instant::now);
+            let began = waiting.began.unwrap_or_else(Instant::now);
             match self.parse(request) {
-                Ok(true) => return Poll::Ready(Ok(at)),
-                Ok(false) => self.client.timer.arm(at + self.listener.head_timeout),
+                Ok(true) => {
+                    let complete = if first_read { began } else { Instant::now() };
+                    return Poll::Ready(Ok(Arrival { began, complete }));
+                }
+                Ok(false) => self.client.timer.arm(began + self.listener.head_timeout),
                 Err(refused) => return Poll::Ready(Err(refused)),
             }
         }

@@ -71,7 +71,7 @@ impl Exchange<'_> {
         let key = key::of(&pool.key, self.request, client);
         let mut random = self.worker.random.borrow_mut();
         loop {
-            let mut pick = Pick { key, tried: &passed, random: &mut random, now: self.started };
+            let mut pick = Pick { key, tried: &passed, random: &mut random, now: self.now };
             match roster.balancer.pick(&mut pick) {
                 Some(index) => {
                     let candidate = &candidates[index];
@@ -107,7 +107,7 @@ impl Exchange<'_> {
         self.client.seat.backend.set(attempt.lease.backend().id());
         self.set_host(pool, attempt);
         loop {
-            let asked = Instant::now();
+            let asked = self.now;
             let mut connection = match self.reach(pool, attempt, reuse, asked).await? {
                 Ok(connection) => connection,
                 Err(failure) => return Ok(Err(failure)),
@@ -122,6 +122,7 @@ impl Exchange<'_> {
                 Err(Trouble::Backend(Failure::Reset)) if self.was_stale(&connection, upload) => {
                     pool.series.retry(self.worker.index, RetryReason::Stale);
                     reuse = false;
+                    self.now = Instant::now();
                 }
                 Err(trouble) => return self.failed(attempt, trouble, began),
             }
@@ -181,8 +182,9 @@ impl Exchange<'_> {
             && upload.is_replayable()
     }
 
-    fn heard(&self, attempt: &Attempt, sent_at: Instant) {
-        let now = Instant::now();
+    fn heard(&mut self, attempt: &Attempt, sent_at: Instant) {
+        self.now = Instant::now();
+        let now = self.now;
         let took = now.saturating_duration_since(sent_at);
         let status = self.scratch.response.status;
         attempt.series.outcome(self.worker.index, Outcome::Code(status));

@@ -96,7 +96,7 @@ impl Client {
 
     /// Reads once.
     pub fn poll_fill(&mut self, blocks: &Blocks, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let read = self.buffer.poll_fill(&mut self.stream, blocks, cx);
+        let read = self.buffer.poll_fill(&self.stream, blocks, cx);
         if let Poll::Ready(Ok(n)) = read {
             self.read += n as u64;
             self.half_closed |= n == 0;
@@ -106,7 +106,7 @@ impl Client {
 
     /// Writes all that is to be written.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.out.poll_flush(&mut self.stream, &mut self.wrote, cx)
+        self.out.poll_flush(&self.stream, &mut self.wrote, cx)
     }
 
     /// Counts the bytes that have gone either way since the last call.
@@ -119,10 +119,6 @@ impl Client {
     /// nothing came from it.
     pub(super) fn watch(&mut self, blocks: &Blocks, cx: &mut Context<'_>) -> io::Result<Watched> {
         while !self.half_closed && self.buffer.len() < MAX_AHEAD {
-            match self.stream.poll_read_ready(cx) {
-                Poll::Pending => return Ok(Watched::Present),
-                Poll::Ready(ready) => ready?,
-            }
             match self.poll_fill(blocks, cx) {
                 Poll::Pending => return Ok(Watched::Present),
                 Poll::Ready(read) => read?,

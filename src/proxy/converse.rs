@@ -179,7 +179,7 @@ impl Exchange<'_> {
     ) -> Result<Poll<()>, Trouble> {
         let garbled = |_| Trouble::Backend(Failure::Invalid);
         loop {
-            match connection.buffer.poll_fill(&mut connection.stream, &self.worker.blocks, cx) {
+            match connection.buffer.poll_fill(&connection.stream, &self.worker.blocks, cx) {
                 Poll::Pending => return Ok(Poll::Pending),
                 Poll::Ready(Ok(n)) if n > 0 => {}
                 Poll::Ready(_) if connection.buffer.is_empty() => {

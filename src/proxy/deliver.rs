@@ -44,17 +44,20 @@ impl Exchange<'_> {
         }
         let (keep_client, framing) = self.begin_response(upload);
         if self.scratch.response.interim == Interim::Switching {
-            return tunnel::run(self, &mut connection, pool.tunnel_timeout).await;
+            let ended = tunnel::run(self, &mut connection, pool.tunnel_timeout).await;
+            self.now = Instant::now();
+            return ended;
         }
         let mut download = self.download(pool, framing);
         poll_fn(|cx| self.poll_deliver(&mut connection, upload, &mut download, cx)).await?;
+        self.now = Instant::now();
         let response = &self.scratch.response;
         if response.keep_alive && upload.done {
             let keep_for = match response.keep_alive_timeout {
                 Some(told) => told.saturating_sub(Duration::from_secs(1)).min(pool.keep_alive),
                 None => pool.keep_alive,
             };
-            self.worker.upstream.release(connection, keep_for, Instant::now());
+            self.worker.upstream.release(connection, keep_for, self.now);
         }
         self.ended_cleanly = keep_client;
         Ok(())
@@ -78,8 +81,7 @@ impl Exchange<'_> {
         }
         if fields.first(Known::Date).is_none() {
             // RFC 9110 6.6.1: who forwards a response without Date adds it.
-            self.worker
-                .with_date(Instant::now(), |date| fields.append(Known::Date, "Date", &[date.as_bytes()]));
+            self.worker.with_date(self.now, |date| fields.append(Known::Date, "Date", &[date.as_bytes()]));
         }
         match (keep, version) {
             _ if switching => {}

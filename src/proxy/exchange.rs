@@ -29,6 +29,16 @@ pub enum After {
     Abort,
 }
 
+/// When a request came. The clock is read once a phase and no more: a reading costs as much as a whole header
+/// field.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    /// Its first byte.
+    pub began: Instant,
+    /// The end of its head.
+    pub complete: Instant,
+}
+
 /// Memory that is used again by each exchange of a connection.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -38,15 +48,16 @@ pub struct Scratch {
     pub(super) forwarding: Forwarding,
 }
 
-/// Serves one request whose head has been read.
+/// Serves one request whose head has been read. Gives what becomes of the connection, and when the exchange
+/// ended.
 pub async fn serve(
     worker: &Worker,
     listener: &Listener,
     client: &mut Client,
     request: &mut RequestHead,
     scratch: &mut Scratch,
-    started: Instant,
-) -> After {
+    arrival: Arrival,
+) -> (After, Instant) {
     let method = MethodLabel::of(request.method_token());
     let unread = request.body != http::Body::None;
     let mut exchange = Exchange {
@@ -57,7 +68,8 @@ pub async fn serve(
         client,
         request,
         scratch,
-        started,
+        arrival,
+        now: arrival.complete,
         deadline: None,
         client_address: None,
         retries: 0,
@@ -70,10 +82,11 @@ pub async fn serve(
     };
     let (code, after) = exchange.settle(outcome).await;
     let series = route.map_or(&listener.unrouted, |route| &route.series);
-    series.request(worker.index, method, code, started.elapsed());
+    let ended = exchange.now;
+    series.request(worker.index, method, code, ended.saturating_duration_since(arrival.began));
     client.count(listener, worker.index);
     client.seat.backend.set(0);
-    after
+    (after, ended)
 }
 
 /// The state of one request.
@@ -83,7 +96,9 @@ pub(super) struct Exchange<'a> {
     pub(super) client: &'a mut Client,
     pub(super) request: &'a mut RequestHead,
     pub(super) scratch: &'a mut Scratch,
-    pub(super) started: Instant,
+    arrival: Arrival,
+    /// When the present phase began.
+    pub(super) now: Instant,
     /// The route's timeout, as a time.
     pub(super) deadline: Option<Instant>,
     pub(super) client_address: Option<IpAddr>,
@@ -108,7 +123,7 @@ impl<'a> Exchange<'a> {
             return Err(Fault::BodyTooLarge);
         }
         let route = self.route()?.ok_or(Fault::NoRoute)?;
-        self.deadline = route.timeout.map(|timeout| self.started + timeout);
+        self.deadline = route.timeout.map(|timeout| self.arrival.began + timeout);
         Ok(route)
     }
 
@@ -129,7 +144,7 @@ impl<'a> Exchange<'a> {
     async fn run(&mut self, route: &Route) -> Result<(), Fault> {
         let pool = &*route.pool;
         self.edit_request(pool);
-        pool.budget.on_request(self.started);
+        pool.budget.on_request(self.now);
         let listed = pool.retry.lists_method(self.request.method_token());
         let repeatable = (listed && pool.retry.attempts > 0) || self.request.method.is_idempotent();
         let mut upload =
@@ -183,7 +198,7 @@ impl<'a> Exchange<'a> {
         upload: &Upload,
         tried: &mut Tried,
     ) -> bool {
-        let now = Instant::now();
+        self.now = Instant::now();
         let backend = attempt.lease.backend();
         let first_connect_failure = !tried.connect_failed;
         tried.connect_failed |= failure == Failure::Connect;
@@ -194,11 +209,11 @@ impl<'a> Exchange<'a> {
             anything_sent: tried.sent || upload.sent > 0,
             replayable: upload.is_replayable(),
             first_connect_failure,
-            another_accepts: pool.budget.connect_retry_is_free(backend.id(), now),
+            another_accepts: pool.budget.connect_retry_is_free(backend.id(), self.now),
         };
         tried.sent = facts.anything_sent;
         let Verdict::Retry { charged } = decide(&pool.retry, &facts) else { return false };
-        if charged && !pool.budget.take(now) {
+        if charged && !pool.budget.take(self.now) {
             pool.series.budget_exhausted(self.worker.index);
             return false;
         }
@@ -210,7 +225,6 @@ impl<'a> Exchange<'a> {
 
     /// Answers a fault where that is still possible, and says how the connection goes on.
     async fn settle(&mut self, outcome: Result<(), Fault>) -> (u16, After) {
-        let now = Instant::now();
         let fault = match outcome {
             Ok(()) => {
                 let after = if self.ended_cleanly { After::Next } else { After::Linger };
@@ -218,6 +232,7 @@ impl<'a> Exchange<'a> {
             }
             Err(fault) => fault,
         };
+        self.now = Instant::now();
         let answer = fault.answer();
         if let Some(reason) = answer.reason {
             self.listener.series.rejected(self.worker.index, reason);
@@ -242,7 +257,7 @@ impl<'a> Exchange<'a> {
                     },
                     retry_after: fault.retry_after(),
                 };
-                respond::write(self.worker, self.client, status, extra, now);
+                respond::write(self.worker, self.client, status, extra, self.now);
                 (status, if keep { After::Next } else { After::Linger })
             }
         }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 
 use crate::http::{Body, Decoder, Invalid, Step, write_chunk_head, write_last_chunk};
-use crate::wire::{Blocks, Buffer, Outgoing, poll_write};
+use crate::wire::{Blocks, Buffer, Outgoing};
 
 /// What is gathered before it is written: a head and a small body go in one call.
 const MAX_GATHERED: usize = 64 * 1024;
@@ -126,21 +126,17 @@ impl Pipe {
     /// outgoing bytes, has been written.
     pub(super) fn poll(&mut self, ends: &mut Ends<'_>, cx: &mut Context<'_>) -> Poll<Result<(), PipeError>> {
         loop {
-            if self.gather(ends, cx)? {
+            if self.gather(ends)? {
                 continue;
             }
-            if !ends.out.is_empty() {
-                match ends.out.poll_flush(ends.sink, ends.wrote, cx) {
-                    Poll::Ready(flushed) => flushed.map_err(|_| PipeError::Sink)?,
-                    Poll::Pending => return self.wait(Waiting::Sink),
+            if !ends.out.is_empty() || self.pending > 0 {
+                if self.send(ends, cx)?.is_pending() {
+                    return self.wait(Waiting::Sink);
                 }
                 continue;
             }
             if self.ended {
                 return Poll::Ready(Ok(()));
-            }
-            if self.pending > 0 {
-                return self.wait(Waiting::Sink); // a direct write was refused
             }
             match ends.buffer.poll_fill(ends.source, ends.blocks, cx) {
                 Poll::Pending => return self.wait(Waiting::Source),
@@ -158,9 +154,9 @@ impl Pipe {
     }
 
     /// Takes what lies in the source's buffer as far as there is room. Says whether to call it again.
-    fn gather(&mut self, ends: &mut Ends<'_>, cx: &mut Context<'_>) -> Result<bool, PipeError> {
+    fn gather(&mut self, ends: &mut Ends<'_>) -> Result<bool, PipeError> {
         if self.pending > 0 {
-            return self.move_data(ends, cx);
+            return Ok(self.move_data(ends));
         }
         if self.ended {
             return Ok(false);
@@ -190,22 +186,11 @@ impl Pipe {
         }
     }
 
-    fn move_data(&mut self, ends: &mut Ends<'_>, cx: &mut Context<'_>) -> Result<bool, PipeError> {
-        if ends.out.is_empty() && !self.chunked && self.pending >= DIRECT {
-            return match poll_write(ends.sink, &ends.buffer.filled()[..self.pending], cx) {
-                Poll::Pending => Ok(false),
-                Poll::Ready(Err(_)) => Err(PipeError::Sink),
-                Poll::Ready(Ok(n)) => {
-                    *ends.wrote += n as u64;
-                    self.replay.keep(&ends.buffer.filled()[..n]);
-                    self.used(ends.buffer, n);
-                    Ok(true)
-                }
-            };
-        }
+    /// Copies data that is to go with what has been gathered. Says whether any was copied.
+    fn move_data(&mut self, ends: &mut Ends<'_>) -> bool {
         let room = MAX_GATHERED.saturating_sub(ends.out.len());
-        if room == 0 {
-            return Ok(false);
+        if room == 0 || (!self.chunked && self.pending >= DIRECT) {
+            return false;
         }
         let take = room.min(self.pending);
         let out = ends.out.writer(ends.blocks);
@@ -219,7 +204,21 @@ impl Pipe {
         }
         self.replay.keep(&out[from..]);
         self.used(ends.buffer, take);
-        Ok(true)
+        true
+    }
+
+    /// Writes once: what has been gathered, and data that needs no framing from where it was read.
+    fn send(&mut self, ends: &mut Ends<'_>, cx: &mut Context<'_>) -> Result<Poll<()>, PipeError> {
+        let direct = if self.chunked { &[] } else { &ends.buffer.filled()[..self.pending] };
+        match ends.out.poll_send(ends.sink, direct, ends.wrote, cx) {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(Err(_)) => Err(PipeError::Sink),
+            Poll::Ready(Ok(n)) => {
+                self.replay.keep(&ends.buffer.filled()[..n]);
+                self.used(ends.buffer, n);
+                Ok(Poll::Ready(()))
+            }
+        }
     }
 
     fn used(&mut self, buffer: &mut Buffer, n: usize) {
