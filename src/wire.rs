@@ -12,6 +12,10 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use tokio::io::{AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
+mod conduit;
+
+pub use conduit::{Conduit, Conduits};
+
 /// Size of a block: holds an ordinary head, and with it a page or a script whole, so that one read and one
 /// write carry it. What is not written to costs no memory.
 pub const BLOCK: usize = 32 * 1024;
@@ -24,17 +28,25 @@ const MAX_SPARE: usize = 256;
 
 /// The spare blocks of one worker. Idle connections hold none: thousands of them must cost little.
 #[derive(Debug, Clone, Default)]
-pub struct Blocks(Rc<RefCell<Vec<Vec<u8>>>>);
+pub struct Blocks {
+    spare: Rc<RefCell<Vec<Vec<u8>>>>,
+    conduits: Conduits,
+}
 
 impl Blocks {
     /// An empty block.
     pub fn take(&self) -> Vec<u8> {
-        self.0.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(BLOCK))
+        self.spare.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(BLOCK))
+    }
+
+    /// A kernel pipe for a large body, if there is one left.
+    pub fn conduit(&self) -> Option<Conduit> {
+        self.conduits.take()
     }
 
     /// Gives a block back. One that has grown is freed.
     pub fn give(&self, mut block: Vec<u8>) {
-        let mut spare = self.0.borrow_mut();
+        let mut spare = self.spare.borrow_mut();
         if block.capacity() == BLOCK && spare.len() < MAX_SPARE {
             block.clear();
             spare.push(block);

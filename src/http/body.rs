@@ -74,6 +74,22 @@ impl Decoder {
         }
     }
 
+    /// How much of what follows is data and nothing else, however it is cut; 0 where framing lies between.
+    pub fn raw_ahead(&self) -> u64 {
+        match &self.0 {
+            State::Length(left) => *left,
+            State::Chunked(_) => 0,
+            State::UntilClose => u64::MAX,
+        }
+    }
+
+    /// Notes that `n` bytes of [`Self::raw_ahead`] have gone by another way.
+    pub fn passed(&mut self, n: u64) {
+        if let State::Length(left) = &mut self.0 {
+            *left = left.saturating_sub(n);
+        }
+    }
+
     /// Bytes of data still to come, where that is known.
     pub fn remaining(&self) -> Option<u64> {
         match &self.0 {

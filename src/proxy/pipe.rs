@@ -5,13 +5,20 @@ use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 
 use crate::http::{Body, Decoder, Invalid, Step, write_chunk_head, write_last_chunk};
-use crate::wire::{Blocks, Buffer, Outgoing};
+use crate::wire::{Blocks, Buffer, Conduit, Outgoing};
 
 /// What is gathered before it is written: a head and a small body go in one call.
 const MAX_GATHERED: usize = 64 * 1024;
 
 /// From this size on, data whose framing does not change is written from where it was read.
 const DIRECT: usize = 8 * 1024;
+
+/// So much of a body must lie ahead for it to pass through the kernel alone: below it the two further calls
+/// and the empty pipe cost more than the copy.
+const SPLICE_FROM: u64 = 128 * 1024;
+
+/// A body of unknown length passes so once so much of it has come: most are small, tunnels' messages too.
+const SPLICE_UNKNOWN_AFTER: u64 = 1024 * 1024;
 
 /// Why a body stopped short.
 #[derive(Debug)]
@@ -94,6 +101,10 @@ pub(super) struct Pipe {
     pub(super) waiting: Waiting,
     /// What is kept for another try.
     pub(super) replay: Replay,
+    /// The kernel's own way from source to sink, while it is used.
+    conduit: Option<Conduit>,
+    /// There was no such way, or it was refused.
+    copies: bool,
 }
 
 impl Pipe {
@@ -109,6 +120,8 @@ impl Pipe {
             max_data,
             waiting: Waiting::Source,
             replay,
+            conduit: None,
+            copies: to == Body::Chunked,
         }
     }
 
@@ -138,6 +151,12 @@ impl Pipe {
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
+            if self.may_splice(ends) {
+                match self.poll_splice(ends, cx)? {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(()) => continue,
+                }
+            }
             match ends.buffer.poll_fill(ends.source, ends.blocks, cx) {
                 Poll::Pending => return self.wait(Waiting::Source),
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(PipeError::Source)),
@@ -146,6 +165,82 @@ impl Pipe {
                 Poll::Ready(Ok(n)) => *ends.read += n as u64,
             }
         }
+    }
+
+    /// Whether what follows goes through the kernel alone. Nothing is buffered when this is asked.
+    fn may_splice(&mut self, ends: &mut Ends<'_>) -> bool {
+        if self.conduit.is_some() {
+            return true;
+        }
+        let ahead = self.decoder.raw_ahead();
+        let pays = match self.decoder.may_end_by_close() {
+            true => self.data >= SPLICE_UNKNOWN_AFTER,
+            false => ahead >= SPLICE_FROM,
+        };
+        if self.copies || !pays || matches!(self.replay, Replay::Held { .. }) || !ends.buffer.is_empty() {
+            return false;
+        }
+        self.conduit = ends.blocks.conduit();
+        self.copies = self.conduit.is_none();
+        if !self.copies {
+            ends.buffer.release(ends.blocks);
+            ends.out.release(ends.blocks);
+        }
+        !self.copies
+    }
+
+    /// Moves the body on through the kernel. Ready when it has ended, or must go on by copies.
+    fn poll_splice(&mut self, ends: &mut Ends<'_>, cx: &mut Context<'_>) -> Result<Poll<()>, PipeError> {
+        while let Some(conduit) = &mut self.conduit {
+            if conduit.held() > 0 {
+                match conduit.poll_drain(ends.sink, cx) {
+                    Poll::Pending => {
+                        self.waiting = Waiting::Sink;
+                        return Ok(Poll::Pending);
+                    }
+                    Poll::Ready(drained) => *ends.wrote += drained.map_err(|_| PipeError::Sink)? as u64,
+                }
+                continue;
+            }
+            let ahead = self.decoder.raw_ahead();
+            if ahead == 0 {
+                self.ended = true;
+                self.conduit = None;
+                break;
+            }
+            match conduit.poll_fill(ends.source, ahead, cx) {
+                Poll::Pending => {
+                    self.waiting = Waiting::Source;
+                    return Ok(Poll::Pending);
+                }
+                Poll::Ready(Ok(0)) if self.decoder.may_end_by_close() => {
+                    self.conduit = None;
+                    self.end(ends);
+                }
+                Poll::Ready(Ok(0)) => return Err(PipeError::Truncated),
+                Poll::Ready(Ok(n)) => {
+                    self.touched = true;
+                    *ends.read += n as u64;
+                    self.decoder.passed(n as u64);
+                    self.count_data(n as u64)?;
+                }
+                // The kernel does not splice here: nothing has been taken.
+                Poll::Ready(Err(error)) if error.kind() == std::io::ErrorKind::InvalidInput => {
+                    self.conduit = None;
+                    self.copies = true;
+                }
+                Poll::Ready(Err(_)) => return Err(PipeError::Source),
+            }
+        }
+        Ok(Poll::Ready(()))
+    }
+
+    fn count_data(&mut self, n: u64) -> Result<(), PipeError> {
+        self.data += n;
+        if self.max_data != 0 && self.data > self.max_data {
+            return Err(PipeError::TooLarge);
+        }
+        Ok(())
     }
 
     fn wait(&mut self, waiting: Waiting) -> Poll<Result<(), PipeError>> {
@@ -166,10 +261,7 @@ impl Pipe {
                 self.touched = true;
                 ends.buffer.consume(start);
                 self.pending = end - start;
-                self.data += self.pending as u64;
-                if self.max_data != 0 && self.data > self.max_data {
-                    return Err(PipeError::TooLarge);
-                }
+                self.count_data(self.pending as u64)?;
                 Ok(true)
             }
             Step::More(used) => {
