@@ -6,14 +6,16 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use equipoise::http::{
-    Body, Decoder, Forwarding, HeadLimits, Method, Origin, Parsed, RequestHead, ResponseHead, Step, Version,
-    normal_path,
+    Body, Decoder, Forwarding, HeadLimits, HeadPolicy, Method, Origin, Parsed, RequestHead, ResponseHead,
+    Step, Underscores, Version, normal_path,
 };
 
 criterion_group!(benches, requests, responses, bodies, paths);
 criterion_main!(benches);
 
 const LIMITS: HeadLimits = HeadLimits { max_size: 65_536, max_fields: 128 };
+
+const POLICY: HeadPolicy = HeadPolicy { underscores: Underscores::Safe, allow_connect: false };
 
 const SMALL: &[u8] =
     b"GET /api/customers?page=2 HTTP/1.1\r\nHost: crm.example.com:8080\r\nUser-Agent: wrk/4.2\r\n\
@@ -37,7 +39,7 @@ fn requests(criterion: &mut Criterion) {
         let (mut head, mut forwarding) = (RequestHead::new(), Forwarding::default());
         let mut out = Vec::with_capacity(4096);
         group.bench_function("parse", |bencher| {
-            bencher.iter(|| black_box(head.parse(black_box(bytes), LIMITS)));
+            bencher.iter(|| black_box(head.parse(black_box(bytes), LIMITS, POLICY)));
         });
         group.bench_function("emit", |bencher| {
             bencher.iter(|| {
@@ -58,7 +60,7 @@ fn responses(criterion: &mut Criterion) {
     let mut out = Vec::with_capacity(4096);
     let mut group = criterion.benchmark_group("response");
     group.bench_function("parse", |bencher| {
-        bencher.iter(|| black_box(head.parse(black_box(ANSWER), LIMITS, Method::Get, false)));
+        bencher.iter(|| black_box(head.parse(black_box(ANSWER), LIMITS, Method::Get, None)));
     });
     group.bench_function("parse, edit, emit", |bencher| {
         bencher.iter(|| pass_on_response(&mut head, &mut out));
@@ -114,7 +116,7 @@ fn pass_on_request(
     out: &mut Vec<u8>,
 ) -> bool {
     out.clear();
-    let whole = matches!(head.parse(bytes, LIMITS), Ok(Parsed::Complete(_)));
+    let whole = matches!(head.parse(bytes, LIMITS, POLICY), Ok(Parsed::Complete(_)));
     head.strip_hop_by_hop();
     forwarding.apply(head, origin, 0x1234_5678_9abc_def0_1234_5678_9abc_def0, true);
     head.emit(out);
@@ -124,7 +126,7 @@ fn pass_on_request(
 #[inline(never)]
 fn pass_on_response(head: &mut ResponseHead, out: &mut Vec<u8>) -> bool {
     out.clear();
-    let whole = matches!(head.parse(ANSWER, LIMITS, Method::Get, false), Ok(Parsed::Complete(_)));
+    let whole = matches!(head.parse(ANSWER, LIMITS, Method::Get, None), Ok(Parsed::Complete(_)));
     head.strip_hop_by_hop();
     head.frame_for(Version::Http11);
     head.emit(out);

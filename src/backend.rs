@@ -39,6 +39,7 @@ pub struct Backend {
     in_flight: AtomicU32,
     connections: AtomicU32,
     idle_connections: AtomicU32,
+    strays: AtomicU64,
     resolved: ArcSwapOption<SocketAddr>,
     /// How often the address has changed.
     moves: AtomicU32,
@@ -59,6 +60,7 @@ impl Backend {
             in_flight: AtomicU32::new(0),
             connections: AtomicU32::new(0),
             idle_connections: AtomicU32::new(0),
+            strays: AtomicU64::new(0),
             resolved: ArcSwapOption::empty(),
             moves: AtomicU32::new(0),
             retired: AtomicBool::new(false),
@@ -127,6 +129,16 @@ impl Backend {
     /// The gauge behind [`Self::idle_connections`]; moved only by `upstream`.
     pub fn idle_gauge(&self) -> &AtomicU32 {
         &self.idle_connections
+    }
+
+    /// Connections that were closed because bytes came from it which belong to no response.
+    pub fn strays(&self) -> u64 {
+        self.strays.load(Ordering::Relaxed)
+    }
+
+    /// Counts one of [`Self::strays`].
+    pub fn count_stray(&self) {
+        self.strays.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How fast it has been answering.

@@ -54,6 +54,14 @@ impl Connection {
         &self.gauge.0
     }
 
+    /// Counts a connection that is to be closed where the backend has said something that belongs to no
+    /// response.
+    pub fn count_strays(&self) {
+        if !self.buffer.is_empty() || matches!(peek(&self.stream), Ok(1..)) {
+            self.backend().count_stray();
+        }
+    }
+
     /// Lets the kernel end the connection once something sent has not been acknowledged for so long
     /// (TCP_USER_TIMEOUT, RFC 5482). Not for longer than needed: it would also end one whose peer is slow
     /// to take a large body.
@@ -142,6 +150,7 @@ impl Upstream {
                 idle.connection.reused = true;
                 return Some(idle.connection);
             }
+            idle.connection.count_strays();
         }
     }
 
@@ -191,6 +200,7 @@ impl Upstream {
                     || now >= idle.expires
                     || !is_quiet(&mut idle.connection.stream)
                 {
+                    idle.connection.count_strays();
                     close(idle);
                 } else {
                     kept.push(idle);
@@ -231,9 +241,12 @@ fn is_quiet(stream: &mut TcpStream) -> bool {
 
 /// The same, asked of the socket itself.
 fn is_silent(stream: &TcpStream) -> bool {
-    // Past tokio's readiness, which is what is not to be trusted here.
-    let peeked = socket2::SockRef::from(stream).peek(&mut [std::mem::MaybeUninit::uninit()]);
-    matches!(peeked, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    matches!(peek(stream), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+/// Looks at one byte, past tokio's readiness, which is what is not to be trusted here.
+fn peek(stream: &TcpStream) -> std::io::Result<usize> {
+    socket2::SockRef::from(stream).peek(&mut [std::mem::MaybeUninit::uninit()])
 }
 
 impl Idle {

@@ -88,12 +88,29 @@ pub struct Listener {
     pub pool: Option<usize>,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// What becomes of field names with underscores. Default safe.
+    pub underscores: Underscores,
+    /// Whether CONNECT is passed on. Default false: it gets 501.
+    pub allow_connect: bool,
     /// Whether a client's FIN after a complete request aborts the exchange. Default false.
     pub abort_on_close: bool,
     /// `[listener.limits]`
     pub limits: Limits,
     /// `[listener.timeouts]`
     pub timeouts: ListenerTimeouts,
+}
+
+/// `underscores`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Underscores {
+    /// Dropped where the name, `_` read as `-`, is one that we set, strip or frame by.
+    Safe,
+    /// Passed on.
+    Allow,
+    /// Dropped.
+    Drop,
+    /// The request is refused.
+    Reject,
 }
 
 /// `[listener.limits]`

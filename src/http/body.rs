@@ -3,6 +3,7 @@
 use super::Invalid;
 use super::chunked::Chunks;
 use super::framing::Body;
+use super::policy::Underscores;
 
 /// What the next bytes of a body are. Positions are within the bytes given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,13 @@ impl Decoder {
             Body::Chunked => State::Chunked(Box::default()),
             Body::UntilClose => State::UntilClose,
         })
+    }
+
+    /// Judges the names in the trailers so. Without it by [`Underscores::Safe`].
+    pub fn set_underscores(&mut self, underscores: Underscores) {
+        if let State::Chunked(chunks) = &mut self.0 {
+            chunks.underscores = underscores;
+        }
     }
 
     /// Looks at the next bytes.

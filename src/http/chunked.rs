@@ -3,6 +3,9 @@
 use super::Invalid;
 use super::body::Step;
 use super::field::Known;
+use super::octets;
+use super::parse::{self, Flaw, Line};
+use super::policy::{Underscores, Verdict};
 
 /// Bytes of chunk extensions in one message. They are read past and never forwarded.
 const MAX_EXTENSIONS: usize = 16 * 1024;
@@ -25,6 +28,8 @@ pub(super) struct Chunks {
     digits: u8,
     extensions: usize,
     trailers: Vec<u8>,
+    /// What becomes of such names in the trailers.
+    pub(super) underscores: Underscores,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +99,7 @@ impl Chunks {
                 self.extension_byte(State::Space)?
             }
             (State::Digits | State::Space, b';') => self.extension_byte(State::Extension)?,
-            (State::Extension, b'\t' | b' '..=b'~' | 0x80..) => self.extension_byte(State::Extension)?,
+            (State::Extension, byte) if octets::is_text(byte) => self.extension_byte(State::Extension)?,
             (State::Digits | State::Extension, b'\r') => State::SizeLf,
             (State::SizeLf, b'\n') if self.left == 0 => State::Trailers,
             (State::SizeLf, b'\n') => {
@@ -142,33 +147,35 @@ impl Chunks {
     /// content's form, and what belongs to one connection.
     fn check_trailers(&mut self) -> Result<(), Invalid> {
         let section = std::mem::take(&mut self.trailers);
-        let mut room = [httparse::EMPTY_HEADER; MAX_TRAILER_FIELDS];
-        let parsed =
-            httparse::parse_headers(&section, &mut room).map_err(|_| Invalid("malformed trailers"))?;
-        let httparse::Status::Complete((_, fields)) = parsed else {
-            return Err(Invalid("malformed trailers"));
-        };
-        for field in fields {
-            if !is_forbidden(field.name.as_bytes()) {
-                self.trailers.extend_from_slice(field.name.as_bytes());
-                self.trailers.extend_from_slice(b": ");
-                self.trailers.extend_from_slice(field.value);
-                self.trailers.extend_from_slice(b"\r\n");
+        let (kept, underscores) = (&mut self.trailers, self.underscores);
+        let read = parse::field_lines(&section, 0, MAX_TRAILER_FIELDS, |line| {
+            let name = &section[line.start..line.start + line.name_len];
+            match underscores.judge(name) {
+                Verdict::Refuse => return Err(Flaw::Underscore),
+                Verdict::Pass if !is_forbidden(line, name) => {
+                    let (start, len) = line.value;
+                    [name, b": ", &section[start..start + len], b"\r\n"]
+                        .iter()
+                        .for_each(|part| kept.extend_from_slice(part));
+                }
+                Verdict::Pass | Verdict::Drop => {}
             }
+            Ok(())
+        });
+        match read {
+            Ok(end) if end == section.len() => Ok(()),
+            _ => Err(Invalid("malformed trailers")),
         }
-        Ok(())
     }
 }
 
-fn is_forbidden(name: &[u8]) -> bool {
-    const FORBIDDEN: [&str; 20] = [
-        "authorization",
+fn is_forbidden(line: &Line, name: &[u8]) -> bool {
+    const FORBIDDEN: [&str; 18] = [
         "cache-control",
         "content-encoding",
         "content-range",
         "content-type",
         "proxy-authenticate",
-        "proxy-authorization",
         "range",
         "set-cookie",
         "www-authenticate",
@@ -183,7 +190,5 @@ fn is_forbidden(name: &[u8]) -> bool {
         "pragma",
         "vary",
     ];
-    Known::from_name(name) != Known::Other
-        || Known::underscore_twin(name).is_some()
-        || FORBIDDEN.iter().any(|f| name.eq_ignore_ascii_case(f.as_bytes()))
+    line.known != Known::Other || FORBIDDEN.iter().any(|f| name.eq_ignore_ascii_case(f.as_bytes()))
 }

@@ -1,6 +1,7 @@
 //! An ordered list of field lines over one buffer.
 
 use super::field::{Kinds, Known};
+use super::parse::Line;
 
 /// One field line. Offsets are into [`Fields::bytes`]; a head never exceeds `u32`.
 #[derive(Debug, Clone, Copy)]
@@ -34,15 +35,22 @@ pub struct Fields {
     /// At least the kinds that are left: most questions are for a kind that nobody sent, and are answered
     /// without a walk.
     kinds: Kinds,
+    /// Of those, the kinds of which more than one line was added.
+    repeated: Kinds,
 }
 
 impl Fields {
-    /// Forgets everything and keeps the memory, with the raw bytes of a head as the new buffer.
-    pub(super) fn reset(&mut self, head: &[u8]) {
+    /// Forgets everything and keeps the memory.
+    pub(super) fn clear(&mut self) {
         self.bytes.clear();
-        self.bytes.extend_from_slice(head);
         self.list.clear();
-        self.kinds = Kinds::default();
+        (self.kinds, self.repeated) = (Kinds::default(), Kinds::default());
+    }
+
+    /// Takes the raw bytes of the head whose lines were added.
+    pub(super) fn hold(&mut self, head: &[u8]) {
+        debug_assert!(self.bytes.is_empty());
+        self.bytes.extend_from_slice(head);
     }
 
     /// The buffer: raw head first, appended lines after it.
@@ -50,15 +58,17 @@ impl Fields {
         &self.bytes
     }
 
-    /// Adds a line that stands in the raw head: from `line` to `end` (past its CRLF).
-    pub(super) fn push_raw(
-        &mut self,
-        line: usize,
-        name_len: usize,
-        value: (usize, usize),
-        end: usize,
-        known: Known,
-    ) {
+    /// Adds a line of the head that [`Self::hold`] will take.
+    #[inline]
+    pub(super) fn push(&mut self, line: &Line) {
+        self.push_raw(line.start, line.name_len, line.value, line.end, line.known);
+    }
+
+    /// Adds a line that stands in the bytes from `line` to `end` (past its CRLF).
+    fn push_raw(&mut self, line: usize, name_len: usize, value: (usize, usize), end: usize, known: Known) {
+        if self.kinds.has(known) {
+            self.repeated.add(known);
+        }
         self.kinds.add(known);
         self.list.push(Field {
             line: line as u32,
@@ -107,6 +117,11 @@ impl Fields {
         self.kinds.meets(kinds)
     }
 
+    /// Whether one of these kinds came in more than one line.
+    pub(super) fn repeats(&self, kinds: Kinds) -> bool {
+        self.repeated.meets(kinds)
+    }
+
     /// Removes every field of one kind.
     pub fn remove(&mut self, known: Known) {
         self.remove_kinds(Kinds::of(&[known]));
@@ -145,14 +160,31 @@ impl Fields {
         }
     }
 
-    /// Where in [`Self::bytes`] the first value of one kind stands, and whether it is the only one.
-    pub(super) fn place(&self, known: Known) -> Option<((usize, usize), bool)> {
+    /// Where in [`Self::bytes`] the first value of one kind stands.
+    pub(super) fn place(&self, known: Known) -> Option<(usize, usize)> {
         if !self.kinds.has(known) {
             return None;
         }
-        let mut of_kind = self.list.iter().filter(|f| f.live && f.known == known);
-        let first = of_kind.next()?;
-        Some(((first.value as usize, first.value_len as usize), of_kind.next().is_none()))
+        let first = self.list.iter().find(|f| f.live && f.known == known)?;
+        Some((first.value as usize, first.value_len as usize))
+    }
+
+    /// Gives the first line of one kind the plainest spelling of `value`: its name as it came, a colon, a
+    /// space, the value, CRLF. Nothing is copied where it has that already.
+    pub(super) fn spell_plainly(&mut self, known: Known, value: &[u8]) {
+        let Some(at) = self.list.iter().position(|f| f.live && f.known == known) else { return };
+        let field = self.list[at];
+        let (line, name) = (field.line as usize, field.name_len as usize);
+        let told = &self.bytes[line + name..field.end as usize];
+        if told.strip_prefix(b": ").and_then(|told| told.strip_suffix(b"\r\n")) == Some(value) {
+            return;
+        }
+        let (start, len) = (self.bytes.len(), value.len());
+        self.bytes.extend_from_within(line..line + name);
+        [b": ", value, b"\r\n"].iter().for_each(|part| self.bytes.extend_from_slice(part));
+        let value = (start + name + 2) as u32;
+        let end = self.bytes.len() as u32;
+        self.list[at] = Field { line: start as u32, end, value, value_len: len as u32, ..field };
     }
 
     /// Adds a line at the end. `name` and the value's parts must be free of controls: they are ours, or

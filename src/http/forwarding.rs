@@ -127,15 +127,20 @@ impl Forwarding {
         }
         fields.append(Known::XRequestId, "X-Request-Id", &[&self.request_id]);
         if via {
-            const NAME: usize = "Via".len();
-            const VALUE: usize = "1.1 equipoise".len();
-            let line: &[u8] = match version {
-                Version::Http10 => b"Via: 1.0 equipoise\r\n",
-                Version::Http11 => b"Via: 1.1 equipoise\r\n",
-            };
-            fields.append_block(line, &[(Known::Via, NAME, VALUE)]);
+            append_via(fields, version);
         }
     }
+}
+
+/// Adds our element of Via, which tells the version that the message came in (RFC 9110 7.6.3).
+pub(super) fn append_via(fields: &mut Fields, version: Version) {
+    const NAME: usize = "Via".len();
+    const VALUE: usize = "1.1 equipoise".len();
+    let line: &[u8] = match version {
+        Version::Http10 => b"Via: 1.0 equipoise\r\n",
+        Version::Http11 => b"Via: 1.1 equipoise\r\n",
+    };
+    fields.append_block(line, &[(Known::Via, NAME, VALUE)]);
 }
 
 /// Removes every forwarding field that is written anew, and of a stranger's all.

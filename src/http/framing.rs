@@ -2,6 +2,7 @@
 
 use super::field::{Kinds, Known};
 use super::fields::Fields;
+use super::octets;
 
 /// How the end of a body is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,34 +42,41 @@ pub(super) fn declared(fields: &Fields, is_http_10: bool) -> Result<Declared, Fr
     if !fields.may_have(FRAMING) {
         return Ok(Declared::Nothing);
     }
-    let mut length = None;
-    let mut coded = false;
-    let mut unknown = false;
-    for field in fields.iter() {
-        match field.known {
-            Known::ContentLength => {
-                let value = parse_length(field.value).ok_or(FramingError::Bad("malformed Content-Length"))?;
-                if length.replace(value).is_some() {
-                    return Err(FramingError::Bad("repeated Content-Length"));
-                }
-            }
-            Known::TransferEncoding => {
-                if coded {
-                    return Err(FramingError::Bad("repeated Transfer-Encoding"));
-                }
-                coded = true;
-                unknown = !is_chunked_alone(field.value)?;
-            }
-            _ => {}
+    let length = match fields.first(Known::ContentLength) {
+        Some(_) if fields.repeats(Kinds::of(&[Known::ContentLength])) => {
+            return Err(FramingError::Bad("repeated Content-Length"));
         }
+        Some(value) => Some(parse_length(value).ok_or(FramingError::Bad("malformed Content-Length"))?),
+        None => None,
+    };
+    let Some(first) = fields.first(Known::TransferEncoding) else {
+        return Ok(length.map_or(Declared::Nothing, Declared::Length));
+    };
+    if length.is_some() {
+        return Err(FramingError::Bad("both Content-Length and Transfer-Encoding"));
     }
-    match (length, coded) {
-        (Some(_), true) => Err(FramingError::Bad("both Content-Length and Transfer-Encoding")),
-        (None, true) if is_http_10 => Err(FramingError::Bad("Transfer-Encoding in HTTP/1.0")),
-        (None, true) if unknown => Err(FramingError::UnknownCoding),
-        (None, true) => Ok(Declared::Chunked),
-        (Some(length), false) => Ok(Declared::Length(length)),
-        (None, false) => Ok(Declared::Nothing),
+    if is_http_10 {
+        return Err(FramingError::Bad("Transfer-Encoding in HTTP/1.0"));
+    }
+    let alone = !fields.repeats(Kinds::of(&[Known::TransferEncoding]));
+    if alone && first.eq_ignore_ascii_case(b"chunked") {
+        return Ok(Declared::Chunked);
+    }
+    Err(judge_codings(fields))
+}
+
+/// Spells Content-Length as this number, and no other way.
+pub(super) fn spell_length(fields: &mut Fields, length: u64) {
+    let mut digits = [0; 20];
+    let mut left = length;
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (left % 10) as u8;
+        left /= 10;
+        if left == 0 {
+            return fields.spell_plainly(Known::ContentLength, &digits[start..]);
+        }
     }
 }
 
@@ -83,18 +91,19 @@ fn parse_length(value: &[u8]) -> Option<u64> {
     })
 }
 
-/// Whether the value is `chunked` and nothing else. `Ok(false)`: some coding is not `chunked`.
-fn is_chunked_alone(value: &[u8]) -> Result<bool, FramingError> {
-    if value.eq_ignore_ascii_case(b"chunked") {
-        return Ok(true);
-    }
+/// What is wrong with codings that are not one `chunked`. Several lines are one list (RFC 9110 5.3).
+fn judge_codings(fields: &Fields) -> FramingError {
     let mut foreign = false;
-    for coding in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+    for coding in fields.values(Known::TransferEncoding).flat_map(|v| v.split(|b| *b == b',')) {
         let name = coding.split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
-        if name.is_empty() || !name.iter().all(|b| super::parse::is_token_byte(*b)) {
-            return Err(FramingError::Bad("malformed Transfer-Encoding"));
+        if name.is_empty() || !name.iter().all(|octet| octets::is_token(*octet)) {
+            return FramingError::Bad("malformed Transfer-Encoding");
         }
         foreign |= !name.eq_ignore_ascii_case(b"chunked");
     }
-    if foreign { Ok(false) } else { Err(FramingError::Bad("Transfer-Encoding other than one chunked")) }
+    if foreign {
+        FramingError::UnknownCoding
+    } else {
+        FramingError::Bad("Transfer-Encoding other than one chunked")
+    }
 }

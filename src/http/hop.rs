@@ -32,6 +32,15 @@ impl Upgrade {
         }
         (!wanted.is_empty() && wanted.len() <= MAX_UPGRADE).then(|| Self(wanted.into()))
     }
+
+    /// Whether every protocol of `chosen` is one of these.
+    pub(super) fn offers(&self, chosen: &Self) -> bool {
+        chosen.protocols().all(|name| self.protocols().any(|other| other.eq_ignore_ascii_case(name)))
+    }
+
+    fn protocols(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.split(|b| *b == b',').map(<[u8]>::trim_ascii)
+    }
 }
 
 /// What the Connection lines say.
@@ -60,8 +69,9 @@ pub(super) fn connection_options(fields: &Fields) -> Options {
 }
 
 /// Removes hop-by-hop fields and those that a Connection line names. Transfer-Encoding stays where it
-/// is: framing is decided by who emits the body. A Connection line cannot name Host, framing fields or
-/// what tells who the client is: that would let a client strip them (RFC 9110 7.6.1, last paragraph).
+/// is: framing is decided by who emits the body. A Connection line cannot name Host, framing fields, what we
+/// have acted on, or what tells who the client is: that would let a client strip them (RFC 9110 7.6.1, last
+/// paragraph).
 pub(super) fn strip(fields: &mut Fields, request: bool) {
     const ALWAYS: [Known; 4] = [Known::Connection, Known::KeepAlive, Known::ProxyConnection, Known::Upgrade];
     const REQUEST: Kinds = Kinds::of(&[
@@ -76,6 +86,8 @@ pub(super) fn strip(fields: &mut Fields, request: bool) {
         Known::Host,
         Known::ContentLength,
         Known::TransferEncoding,
+        Known::Expect,
+        Known::MaxForwards,
         Known::Forwarded,
         Known::Via,
         Known::XForwardedFor,
@@ -90,10 +102,30 @@ pub(super) fn strip(fields: &mut Fields, request: bool) {
     fields.remove_kinds(if request { REQUEST } else { Kinds::of(&ALWAYS) });
 }
 
-/// Adds the fields that ask for, or confirm, an upgrade on the next connection.
-pub(super) fn write_upgrade(fields: &mut Fields, upgrade: &Upgrade) {
-    fields.append(Known::Connection, "Connection", &[b"upgrade"]);
-    fields.append(Known::Upgrade, "Upgrade", &[&upgrade.0]);
+/// Adds the fields that our own connection needs: those that ask for, or confirm, an upgrade, and TE. Both
+/// are to be named by Connection (RFC 9110 7.8, 10.1.4).
+pub(super) fn write_own(fields: &mut Fields, upgrade: Option<&Upgrade>, trailers: bool) {
+    let options: &[u8] = match (upgrade.is_some(), trailers) {
+        (false, false) => return,
+        (true, false) => b"upgrade",
+        (false, true) => b"TE",
+        (true, true) => b"upgrade, TE",
+    };
+    fields.append(Known::Connection, "Connection", &[options]);
+    if let Some(upgrade) = upgrade {
+        fields.append(Known::Upgrade, "Upgrade", &[&upgrade.0]);
+    }
+    if trailers {
+        fields.append(Known::Te, "TE", &[b"trailers"]);
+    }
+}
+
+/// Whether TE says that trailers are welcome.
+pub(super) fn takes_trailers(fields: &Fields) -> bool {
+    fields
+        .values(Known::Te)
+        .flat_map(|value| value.split(|b| *b == b','))
+        .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
 fn options_of(fields: &Fields) -> impl Iterator<Item = &[u8]> {

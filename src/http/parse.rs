@@ -1,9 +1,12 @@
-//! Bytes → head. httparse finds the tokens; everything it lets pass and we do not is checked here.
-
-use std::mem::MaybeUninit;
+//! Bytes → lines of a head, in one walk: each octet is looked at once, and judged where it stands.
+//!
+//! A line ends with CRLF and with nothing else; a field name is a token with its colon right behind it; a
+//! value holds no control but the tab. What is wrong is told as soon as it is there, also where the line it
+//! stands in has not ended.
 
 use super::field::Known;
-use super::fields::Fields;
+use super::octets;
+use super::request::Version;
 use super::{Invalid, Refusal};
 
 /// Bounds of a head.
@@ -24,18 +27,246 @@ pub enum Parsed {
     Partial,
 }
 
-/// Field lines that fit on the stack; a listener that allows more pays for a heap block per head.
-const STACK_FIELDS: usize = 256;
+/// Why a walk over lines stopped before their end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The bytes ended, and nothing is wrong so far.
+    More,
+    /// No valid head begins so.
+    Flaw(Flaw),
+}
+
+/// What is wrong with a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flaw {
+    RequestLine,
+    Target,
+    Version,
+    /// HTTP, but not HTTP/1.
+    OtherVersion,
+    StatusLine,
+    Name,
+    Value,
+    /// A name that the listener does not want.
+    Underscore,
+    TooMany,
+}
+
+impl From<Flaw> for Stop {
+    fn from(flaw: Flaw) -> Self {
+        Self::Flaw(flaw)
+    }
+}
+
+impl From<Flaw> for Refusal {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::RequestLine | Flaw::StatusLine => Self::bad("malformed request line"),
+            Flaw::Target => Self::bad("forbidden octet in the target"),
+            Flaw::Version => Self::bad("malformed protocol version"),
+            Flaw::OtherVersion => Self { status: 505, reason: "HTTP version not supported" },
+            Flaw::Name => Self::bad("malformed field name"),
+            Flaw::Value => Self::bad("malformed field value or line end"),
+            Flaw::Underscore => Self::bad("underscore in a field name"),
+            Flaw::TooMany => Self { status: 431, reason: "too many fields" },
+        }
+    }
+}
+
+impl From<Flaw> for Invalid {
+    fn from(flaw: Flaw) -> Self {
+        Self(match flaw {
+            Flaw::TooMany => "too many fields",
+            Flaw::Name | Flaw::Underscore => "malformed field name",
+            Flaw::Value => "malformed field value or line end",
+            _ => "malformed status line",
+        })
+    }
+}
+
+/// The first line of a request: `METHOD SP TARGET SP VERSION CRLF`, with one space each.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RequestLine {
+    /// Length of the method, which stands at 0.
+    pub(super) method: usize,
+    /// Start and length.
+    pub(super) target: (usize, usize),
+    pub(super) version: Version,
+    /// Past its CRLF.
+    pub(super) end: usize,
+}
+
+/// The first line of a response: `VERSION SP STATUS SP REASON CRLF`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StatusLine {
+    pub(super) version: Version,
+    pub(super) status: u16,
+    /// Start and length.
+    pub(super) reason: (usize, usize),
+    /// Past its CRLF.
+    pub(super) end: usize,
+}
+
+/// One field line. Positions are within the bytes that were read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line {
+    pub(super) start: usize,
+    pub(super) name_len: usize,
+    /// Start and length, without the white space around it.
+    pub(super) value: (usize, usize),
+    /// Past its CRLF.
+    pub(super) end: usize,
+    pub(super) known: Known,
+}
+
+/// Length of `HTTP/1.1`.
+const VERSION: usize = 8;
+
+/// Reads the first line of a request.
+pub(super) fn request_line(bytes: &[u8]) -> Result<RequestLine, Stop> {
+    let method = octets::token_len(bytes);
+    match bytes.get(method) {
+        Some(b' ') if method > 0 => {}
+        None => return Err(Stop::More),
+        Some(_) => return Err(Flaw::RequestLine.into()),
+    }
+    let start = method + 1;
+    let len = octets::target_len(&bytes[start..]);
+    let stop = start + len;
+    match bytes.get(stop) {
+        Some(b' ') if len > 0 => {}
+        None => return Err(Stop::More),
+        // HTTP/0.9 ends here (RFC 9112 2.3); a second space is another's reading of the line.
+        Some(b' ' | b'\r' | b'\n') => return Err(Flaw::RequestLine.into()),
+        Some(_) => return Err(Flaw::Target.into()),
+    }
+    let rest = &bytes[stop + 1..];
+    let version = match rest {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', b'\r', b'\n', ..] => Version::Http11,
+        _ => other_version(rest)?,
+    };
+    Ok(RequestLine { method, target: (start, len), version, end: stop + 1 + VERSION + 2 })
+}
+
+/// HTTP/1.0; HTTP/1.2 to 1.9 are read as 1.1 (RFC 9110 2.5).
+fn other_version(rest: &[u8]) -> Result<Version, Stop> {
+    let line = &rest[..rest.len().min(VERSION + 2)];
+    let fits = line.iter().zip(b"HTTP/0.0\r\n").all(|(octet, like)| match like {
+        b'0' => octet.is_ascii_digit(),
+        like => octet == like,
+    });
+    match line {
+        _ if !fits => Err(Flaw::Version.into()),
+        [.., b'1', b'.', b'0', b'\r', b'\n'] => Ok(Version::Http10),
+        [.., b'1', b'.', _, b'\r', b'\n'] => Ok(Version::Http11),
+        [.., b'\r', b'\n'] => Err(Flaw::OtherVersion.into()),
+        _ => Err(Stop::More),
+    }
+}
+
+/// Reads the first line of a response. The space before an empty reason may be missing: some applications
+/// forget it, and nobody can read the line another way.
+pub(super) fn status_line(bytes: &[u8]) -> Result<StatusLine, Stop> {
+    const LIKE: &[u8; 12] = b"HTTP/1.0 000";
+    let fits = bytes.iter().zip(LIKE).all(|(octet, like)| match like {
+        b'0' => octet.is_ascii_digit(),
+        like => octet == like,
+    });
+    if !fits {
+        return Err(Flaw::StatusLine.into());
+    }
+    let [_, _, _, _, _, _, _, minor, _, a, b, c, rest @ ..] = bytes else { return Err(Stop::More) };
+    let version = if *minor == b'0' { Version::Http10 } else { Version::Http11 };
+    let status = [a, b, c].iter().fold(0, |sum, digit| sum * 10 + u16::from(**digit - b'0'));
+    let start = match rest {
+        [] => return Err(Stop::More),
+        [b' ', ..] => LIKE.len() + 1,
+        [b'\r', ..] => LIKE.len(),
+        _ => return Err(Flaw::StatusLine.into()),
+    };
+    let len = octets::text_len(&bytes[start..]);
+    let end = line_end(bytes, start + len, Flaw::StatusLine)?;
+    Ok(StatusLine { version, status, reason: (start, len), end })
+}
+
+/// Reads field lines from `at` up to the empty line, and gives where that ends. `take` gets each line.
+#[inline(always)]
+pub(super) fn field_lines(
+    bytes: &[u8],
+    mut at: usize,
+    max: usize,
+    mut take: impl FnMut(&Line) -> Result<(), Flaw>,
+) -> Result<usize, Stop> {
+    let mut count = 0;
+    loop {
+        let rest = &bytes[at..];
+        match rest {
+            [] => return Err(Stop::More),
+            [b'\r', ..] => return line_end(bytes, at, Flaw::Name),
+            _ => {}
+        }
+        let line = field_line(bytes, at)?;
+        if count == max {
+            return Err(Flaw::TooMany.into());
+        }
+        count += 1;
+        at = line.end;
+        take(&line)?;
+    }
+}
+
+#[inline(always)]
+fn field_line(bytes: &[u8], start: usize) -> Result<Line, Stop> {
+    let rest = &bytes[start..];
+    let name_len = octets::before_colon(rest);
+    let name = &rest[..name_len];
+    // A name that we know is a token: only the others are walked over again.
+    let known = Known::from_name(name);
+    if known == Known::Other && octets::token_len(name) < name_len || name.is_empty() {
+        return Err(Flaw::Name.into());
+    }
+    if name_len == rest.len() {
+        return Err(Stop::More);
+    }
+    let mut value = start + name_len + 1;
+    while let Some(b' ' | b'\t') = bytes.get(value) {
+        value += 1;
+    }
+    let stop = value + octets::text_len(&bytes[value..]);
+    let end = line_end(bytes, stop, Flaw::Value)?;
+    let mut len = stop - value;
+    while let [.., b' ' | b'\t'] = bytes[value..value + len] {
+        len -= 1;
+    }
+    Ok(Line { start, name_len, value: (value, len), end, known })
+}
+
+/// Past the CRLF that must stand at `at`.
+fn line_end(bytes: &[u8], at: usize, otherwise: Flaw) -> Result<usize, Stop> {
+    match &bytes[at..] {
+        [b'\r', b'\n', ..] => Ok(at + 2),
+        [] | [b'\r'] => Err(Stop::More),
+        _ => Err(otherwise.into()),
+    }
+}
 
 /// Bytes of empty lines before a request line that are passed over (RFC 9112 2.2 asks for one).
 const MAX_LEADING: usize = 4;
+
+/// Length of the empty lines that a client may send before its request line.
+pub(super) fn leading_blank(buf: &[u8]) -> usize {
+    let mut skip = 0;
+    while skip < MAX_LEADING && buf[skip..].starts_with(b"\r\n") {
+        skip += 2;
+    }
+    skip
+}
 
 /// Finds the end of the head that begins at 0: past the empty line. `from` is how far an earlier, shorter
 /// attempt has looked, so that a head which comes byte by byte is not scanned again each time.
 ///
 /// # Errors
-/// An LF without its CR. That no CR lacks its LF is seen when the tokens are read: httparse takes none within
-/// a name, a target or a value.
+/// An LF without its CR.
 pub(super) fn head_end(buf: &[u8], from: usize) -> Result<Option<usize>, BareLf> {
     let mut at = from;
     while let Some(found) = buf.get(at..).and_then(|rest| memchr::memchr(b'\n', rest)) {
@@ -53,103 +284,3 @@ pub(super) fn head_end(buf: &[u8], from: usize) -> Result<Option<usize>, BareLf>
 /// An LF that no CR stands before: where two parsers disagree on what a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BareLf;
-
-/// Length of the empty lines that a client may send before its request line.
-pub(super) fn leading_blank(buf: &[u8]) -> usize {
-    let mut skip = 0;
-    while skip < MAX_LEADING && buf[skip..].starts_with(b"\r\n") {
-        skip += 2;
-    }
-    skip
-}
-
-/// `token` of RFC 9110 5.6.2.
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    matches!(
-        byte,
-        b'!' | b'#'
-            | b'$'
-            | b'%'
-            | b'&'
-            | b'\''
-            | b'*'
-            | b'+'
-            | b'-'
-            | b'.'
-            | b'^'
-            | b'_'
-            | b'`'
-            | b'|'
-            | b'~'
-    ) || byte.is_ascii_alphanumeric()
-}
-
-/// Runs `parse` with room for `max_fields` headers, on the stack where they fit.
-pub(super) fn with_header_room<'b, R>(
-    max_fields: usize,
-    parse: impl FnOnce(&mut [MaybeUninit<httparse::Header<'b>>]) -> R,
-) -> R {
-    if max_fields <= STACK_FIELDS {
-        let mut room = [const { MaybeUninit::uninit() }; STACK_FIELDS];
-        parse(&mut room[..max_fields])
-    } else {
-        let mut room = vec![MaybeUninit::uninit(); max_fields];
-        parse(&mut room)
-    }
-}
-
-/// Copies the head's bytes and its parsed lines into `fields`, but for those whose name is to be dropped.
-///
-/// # Errors
-/// A line that ends with a bare LF, which httparse lets pass. Every LF of a parsed head ends a line, so that
-/// nothing else needs to be looked at.
-pub(super) fn fill(
-    fields: &mut Fields,
-    head: &[u8],
-    headers: &[httparse::Header<'_>],
-    dropped: impl Fn(&[u8]) -> bool,
-) -> Result<(), BareLf> {
-    fields.reset(head);
-    let base = head.as_ptr() as usize;
-    let Some(last) = head.len().checked_sub(2) else { return Err(BareLf) };
-    let first = headers.first().map_or(last, |header| header.name.as_ptr() as usize - base);
-    let mut clean = head[..first].ends_with(b"\r\n") && head.ends_with(b"\r\n");
-    for (index, header) in headers.iter().enumerate() {
-        let line = header.name.as_ptr() as usize - base;
-        let end = headers.get(index + 1).map_or(last, |next| next.name.as_ptr() as usize - base);
-        let name = header.name.as_bytes();
-        let value = (header.value.as_ptr() as usize).wrapping_sub(base);
-        // An empty value may be a static slice outside the head: give it a place of its own line.
-        let value = if header.value.is_empty() { line + name.len() } else { value };
-        clean &= head[line..end].ends_with(b"\r\n");
-        if !dropped(name) {
-            fields.push_raw(line, name.len(), (value, header.value.len()), end, Known::from_name(name));
-        }
-    }
-    if clean { Ok(()) } else { Err(BareLf) }
-}
-
-/// Why a request head is refused, from httparse's word for it.
-pub(super) fn refusal(error: httparse::Error) -> Refusal {
-    match error {
-        httparse::Error::TooManyHeaders => Refusal { status: 431, reason: "too many fields" },
-        httparse::Error::HeaderName => Refusal::bad("malformed field name"),
-        httparse::Error::HeaderValue => Refusal::bad("malformed field value"),
-        httparse::Error::NewLine => Refusal::bad("malformed line end"),
-        httparse::Error::Token => Refusal::bad("malformed request line"),
-        httparse::Error::Version => Refusal::bad("malformed protocol version"),
-        httparse::Error::Status => Refusal::bad("malformed request line"),
-    }
-}
-
-/// Why a response head is invalid, from httparse's word for it.
-pub(super) fn invalid(error: httparse::Error) -> Invalid {
-    Invalid(match error {
-        httparse::Error::TooManyHeaders => "too many fields in the response",
-        httparse::Error::HeaderName => "malformed field name in the response",
-        httparse::Error::HeaderValue => "malformed field value in the response",
-        httparse::Error::NewLine => "malformed line end in the response",
-        httparse::Error::Token | httparse::Error::Status => "malformed status line",
-        httparse::Error::Version => "malformed protocol version in the response",
-    })
-}

@@ -1,13 +1,15 @@
 //! The head of a request.
 
 use super::Refusal;
-use super::field::{Kinds, Known};
+use super::field::Known;
 use super::fields::Fields;
-use super::framing::{Body, Declared, FramingError, declared};
+use super::framing::Body;
 use super::hop::{self, Upgrade};
 use super::method::Method;
-use super::parse::{self, HeadLimits, Parsed};
-use super::target::{self, Form};
+use super::parse::{self, HeadLimits, Parsed, Stop};
+use super::policy::{HeadPolicy, Underscores, Verdict};
+
+mod judge;
 
 /// HTTP/1 minor versions. 1.2 to 1.9 are read as 1.1 (RFC 9110 2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,7 +39,10 @@ pub struct RequestHead {
     pub upgrade: Option<Upgrade>,
     /// Whether it waits for 100 before it sends the body (RFC 9110 10.1.1).
     pub expects_continue: bool,
-    method_token: (usize, usize),
+    /// Whether it is to be answered here and passed on to nobody: an OPTIONS whose Max-Forwards has been
+    /// used up (RFC 9110 7.6.2).
+    pub ends_here: bool,
+    method_len: usize,
     target: (usize, usize),
     host: (usize, usize),
     /// Where an unfinished head was scanned up to, and how long it was at the last early check.
@@ -47,11 +52,6 @@ pub struct RequestHead {
     line_ended: bool,
     line_checked: bool,
 }
-
-const BARE_LF: Refusal = Refusal::bad("bare LF");
-
-/// Marks the refusal after which other minor versions are tried.
-const BAD_VERSION: &str = "malformed protocol version";
 
 impl RequestHead {
     /// An empty head, to be filled by [`Self::parse`].
@@ -64,7 +64,8 @@ impl RequestHead {
             keep_alive: false,
             upgrade: None,
             expects_continue: false,
-            method_token: (0, 0),
+            ends_here: false,
+            method_len: 0,
             target: (0, 0),
             host: (0, 0),
             scanned: 0,
@@ -79,36 +80,33 @@ impl RequestHead {
     /// # Errors
     /// The status to answer with, when no valid request can begin with these bytes. A head that is not
     /// complete is refused as early as it is known to be wrong.
-    pub fn parse(&mut self, buf: &[u8], limits: HeadLimits) -> Result<Parsed, Refusal> {
+    pub fn parse(&mut self, buf: &[u8], limits: HeadLimits, policy: HeadPolicy) -> Result<Parsed, Refusal> {
         let skip = parse::leading_blank(buf);
         let bytes = &buf[skip..];
         // The ordinary head comes whole, and is read without a search for its end first.
         if self.scanned > 0 && !self.has_ended(bytes)? {
-            return self.check_partial(bytes, limits).map(|()| Parsed::Partial);
+            return self.check_partial(bytes, limits, policy).map(|()| Parsed::Partial);
         }
-        let read = match self.read_lines(bytes, limits) {
-            Err(refusal) if refusal.reason == BAD_VERSION => self.read_other_version(bytes, limits)?,
-            other => other?,
-        };
-        let Some(end) = read else {
+        let Some(end) = self.read(bytes, limits, policy)? else {
             self.has_ended(bytes)?;
-            return self.check_partial(bytes, limits).map(|()| Parsed::Partial);
+            return self.check_partial(bytes, limits, policy).map(|()| Parsed::Partial);
         };
         (self.scanned, self.checked) = (0, 0);
         (self.line_ended, self.line_checked) = (false, false);
         if end > limits.max_size {
             return Err(too_large(bytes, limits));
         }
-        self.judge()?;
+        self.judge(policy)?;
         Ok(Parsed::Complete(skip + end))
     }
 
     /// The method as sent.
     pub fn method_token(&self) -> &[u8] {
-        slice(&self.fields, self.method_token)
+        slice(&self.fields, (0, self.method_len))
     }
 
-    /// The target to send to the backend, as the client wrote it: path and query, or `*`.
+    /// The target to send to the backend, as the client wrote it: path and query, or `*`; of a CONNECT the
+    /// authority.
     pub fn target(&self) -> &[u8] {
         slice(&self.fields, self.target)
     }
@@ -125,18 +123,23 @@ impl RequestHead {
         slice(&self.fields, self.host)
     }
 
+    /// Where [`Self::host`] stands in the bytes of the fields.
+    pub(super) fn host_place(&self) -> (usize, usize) {
+        self.host
+    }
+
     /// Sets the Host that the backend gets, in the place of the client's. [`Self::host`] stays the client's.
     pub fn set_host(&mut self, host: &[u8]) {
         self.fields.replace(Known::Host, "Host", &[host]);
     }
 
-    /// Strips what belongs to the client's connection (RFC 9110 7.6.1), keeping the upgrade that is
-    /// asked for.
+    /// Strips what belongs to the client's connection (RFC 9110 7.6.1), keeping the upgrade that is asked
+    /// for, and that the client takes trailers: of TE that alone holds for whoever stands behind us
+    /// (RFC 9110 10.1.4).
     pub fn strip_hop_by_hop(&mut self) {
+        let trailers = self.version == Version::Http11 && hop::takes_trailers(&self.fields);
         hop::strip(&mut self.fields, true);
-        if let Some(upgrade) = &self.upgrade {
-            hop::write_upgrade(&mut self.fields, upgrade);
-        }
+        hop::write_own(&mut self.fields, self.upgrade.as_ref(), trailers);
     }
 
     /// Writes the head as an HTTP/1.1 request.
@@ -153,14 +156,14 @@ impl RequestHead {
     fn has_ended(&mut self, bytes: &[u8]) -> Result<bool, Refusal> {
         let fresh = bytes.get(self.scanned..).unwrap_or_default();
         self.line_ended |= memchr::memchr(b'\n', fresh).is_some();
-        let end = parse::head_end(bytes, self.scanned).map_err(|_| BARE_LF)?;
+        let end = parse::head_end(bytes, self.scanned).map_err(|_| Refusal::bad("bare LF"))?;
         self.scanned = bytes.len();
         Ok(end.is_some())
     }
 
     /// Checks what has come of a head that is not complete. Repeated only when twice as much is there,
     /// or the first line has ended: a head that comes byte by byte must not cost its square.
-    fn check_partial(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<(), Refusal> {
+    fn check_partial(&mut self, bytes: &[u8], limits: HeadLimits, policy: HeadPolicy) -> Result<(), Refusal> {
         if bytes.len() >= limits.max_size {
             return Err(too_large(bytes, limits));
         }
@@ -170,152 +173,58 @@ impl RequestHead {
         }
         self.checked = bytes.len().max(1);
         self.line_checked |= self.line_ended;
-        match self.read_lines(bytes, limits) {
-            Err(refusal) if refusal.reason == BAD_VERSION => match memchr::memchr(b'\r', bytes) {
-                Some(end) if end + 1 < bytes.len() => other_version(&bytes[..end]),
-                _ => Ok(()), // judged when the line has ended
-            },
-            other => other.map(|_| ()),
-        }
+        self.read(bytes, limits, policy).map(|_| ())
     }
 
     /// Reads the lines of the head that `bytes` begin with, where it is complete; gives its length.
-    fn read_lines(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<usize>, Refusal> {
-        if matches!(bytes, [b'\r', b'\n', ..]) {
-            return Err(Refusal::bad("empty lines before the request line"));
-        }
-        parse::with_header_room(limits.max_fields, |room| {
-            let mut request = httparse::Request::new(&mut []);
-            let end = match request.parse_with_uninit_headers(bytes, room) {
-                Err(error) => return Err(parse::refusal(error)),
-                Ok(httparse::Status::Partial) => return Ok(None),
-                Ok(httparse::Status::Complete(end)) => end,
-            };
-            let (Some(method), Some(path)) = (request.method, request.path) else {
-                return Err(Refusal::bad("malformed request line"));
-            };
-            if bytes[0] == b'\n' {
-                return Err(BARE_LF); // httparse passes over it, and places would be off
+    fn read(
+        &mut self,
+        bytes: &[u8],
+        limits: HeadLimits,
+        policy: HeadPolicy,
+    ) -> Result<Option<usize>, Refusal> {
+        self.fields.clear();
+        self.host = (0, 0);
+        let stop = match self.read_lines(bytes, limits, policy.underscores) {
+            Ok(end) => {
+                self.fields.hold(&bytes[..end]);
+                return Ok(Some(end));
             }
-            self.version = if request.version == Some(0) { Version::Http10 } else { Version::Http11 };
-            self.method = Method::from_token(method.as_bytes());
-            self.method_token = (0, method.len());
-            self.target = (method.len() + 1, path.len());
-            let twin = |name: &[u8]| Known::underscore_twin(name).is_some();
-            parse::fill(&mut self.fields, &bytes[..end], request.headers, twin).map_err(|_| BARE_LF)?;
-            Ok(Some(end))
-        })
-    }
-
-    /// Reads a head of HTTP/1.2 to 1.9 as 1.1 (RFC 9110 2.5).
-    fn read_other_version(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<usize>, Refusal> {
-        let line = memchr::memchr(b'\r', bytes).unwrap_or(bytes.len());
-        if line + 1 >= bytes.len() {
-            return Ok(None); // judged when the line has ended
-        }
-        other_version(&bytes[..line])?;
-        let mut patched = bytes[..bytes.len().min(limits.max_size)].to_vec();
-        patched[line - 1] = b'1';
-        self.read_lines(&patched, limits)
-    }
-
-    /// What RFC 9112 asks of the whole head, beyond its lines.
-    fn judge(&mut self) -> Result<(), Refusal> {
-        match self.method {
-            Method::Connect => return Err(Refusal { status: 501, reason: "CONNECT is not allowed" }),
-            Method::Trace => return Err(Refusal { status: 405, reason: "TRACE is not allowed" }),
-            _ => {}
-        }
-        let is_10 = self.version == Version::Http10;
-        self.judge_target()?;
-        self.body = match declared(&self.fields, is_10) {
-            Ok(Declared::Nothing | Declared::Length(0)) => Body::None,
-            Ok(Declared::Length(length)) => Body::Length(length),
-            Ok(Declared::Chunked) => Body::Chunked,
-            Err(FramingError::Bad(reason)) => return Err(Refusal::bad(reason)),
-            Err(FramingError::UnknownCoding) => {
-                return Err(Refusal { status: 501, reason: "unknown transfer coding" });
-            }
+            Err(stop) => stop,
         };
-        let options = hop::connection_options(&self.fields);
-        if options.too_many {
-            return Err(Refusal::bad("too many connection options"));
+        // Nothing may be left that points into bytes which were not taken.
+        self.fields.clear();
+        (self.method, self.method_len, self.target) = (Method::Other, 0, (0, 0));
+        match stop {
+            Stop::More => Ok(None),
+            Stop::Flaw(flaw) => Err(flaw.into()),
         }
-        self.keep_alive = !options.close && (!is_10 || options.keep_alive);
-        self.upgrade = if options.upgrade && !is_10 { Upgrade::requested(&self.fields) } else { None };
-        self.judge_expectations()
     }
 
-    /// 417 for what we do not know (RFC 9110 10.1.1). From an HTTP/1.0 client the field means nothing, and
-    /// must not reach a backend, whose 100 could not be passed on.
-    fn judge_expectations(&mut self) -> Result<(), Refusal> {
-        self.expects_continue = false;
-        if !self.fields.may_have(Kinds::of(&[Known::Expect])) {
-            return Ok(());
+    fn read_lines(
+        &mut self,
+        bytes: &[u8],
+        limits: HeadLimits,
+        underscores: Underscores,
+    ) -> Result<usize, Stop> {
+        if matches!(bytes, [b'\r']) {
+            return Err(Stop::More); // the beginning of an empty line, perhaps
         }
-        if self.version == Version::Http10 {
-            self.fields.remove(Known::Expect);
-            return Ok(());
-        }
-        for expectation in self.fields.values(Known::Expect).flat_map(|v| v.split(|b| *b == b',')) {
-            match expectation.trim_ascii() {
-                b"" => {}
-                known if known.eq_ignore_ascii_case(b"100-continue") => {
-                    self.expects_continue = self.body != Body::None;
-                }
-                _ => return Err(Refusal { status: 417, reason: "unknown expectation" }),
-            }
-        }
-        Ok(())
-    }
-
-    /// Target form and Host (RFC 9112 3.2). After this the target is in origin or asterisk form.
-    fn judge_target(&mut self) -> Result<(), Refusal> {
-        let host = self.judge_host()?;
-        let bytes = self.fields.bytes();
-        let base = self.target.0;
-        let raw = &bytes[base..base + self.target.1];
-        match target::classify(raw, self.method)? {
-            Form::Origin | Form::Asterisk => self.host = host.unwrap_or((0, 0)),
-            Form::Absolute { authority, path } => {
-                let authority = (base + authority.0, authority.1);
-                self.host = authority;
-                let rest = raw.len() - path;
-                let rootless = rest == 0 || raw[path] == b'?';
-                self.target = (base + path, rest);
-                let text = bytes[authority.0..authority.0 + authority.1].to_vec();
-                if rootless {
-                    self.root_target();
-                }
-                if host.is_none_or(|place| slice(&self.fields, place) != text) {
-                    self.fields.replace(Known::Host, "Host", &[&text]);
+        let line = parse::request_line(bytes)?;
+        self.method = Method::from_token(&bytes[..line.method]);
+        (self.method_len, self.target, self.version) = (line.method, line.target, line.version);
+        let fields = &mut self.fields;
+        parse::field_lines(bytes, line.end, limits.max_fields, |line| {
+            if line.known == Known::Other {
+                match underscores.judge(&bytes[line.start..line.start + line.name_len]) {
+                    Verdict::Pass => {}
+                    Verdict::Drop => return Ok(()),
+                    Verdict::Refuse => return Err(parse::Flaw::Underscore),
                 }
             }
-        }
-        Ok(())
-    }
-
-    /// An absolute form without a path: `/` stands before the query, or `*` for OPTIONS (RFC 9112 3.2.4).
-    fn root_target(&mut self) {
-        let (start, len) = self.target;
-        let query = self.fields.bytes()[start..start + len].to_vec();
-        let root: &[u8] = if self.method == Method::Options && query.is_empty() { b"*" } else { b"/" };
-        self.target = self.fields.stash(&[root, &query]);
-    }
-
-    fn judge_host(&self) -> Result<Option<(usize, usize)>, Refusal> {
-        match self.fields.place(Known::Host) {
-            None if self.version == Version::Http10 => Ok(None),
-            None => Err(Refusal::bad("missing Host")),
-            Some((_, false)) => Err(Refusal::bad("repeated Host")),
-            Some((place, true)) if target::is_authority(slice(&self.fields, place)) => Ok(Some(place)),
-            Some(_) => Err(Refusal::bad("malformed Host")),
-        }
-    }
-
-    /// Where in the buffer of the fields [`Self::host`] stands.
-    pub(super) fn host_place(&self) -> (usize, usize) {
-        self.host
+            fields.push(line);
+            Ok(())
+        })
     }
 }
 
@@ -336,22 +245,5 @@ fn too_large(bytes: &[u8], limits: HeadLimits) -> Refusal {
         Refusal { status: 414, reason: "target too long" }
     } else {
         Refusal { status: 431, reason: "head too large" }
-    }
-}
-
-/// Judges a request line whose version httparse does not know: HTTP/1.2 to 1.9 pass, another major version
-/// gets 505, everything else is garbage.
-fn other_version(line: &[u8]) -> Result<(), Refusal> {
-    let mut words = line.split(|b| *b == b' ');
-    let (method, target, version) = (words.next(), words.next(), words.next());
-    let shaped = method.is_some_and(|m| !m.is_empty() && m.iter().all(|b| parse::is_token_byte(*b)))
-        && target.is_some_and(|t| !t.is_empty())
-        && words.next().is_none();
-    match version {
-        Some([b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9']) if shaped => Ok(()),
-        Some([b'H', b'T', b'T', b'P', b'/', b'0' | b'2'..=b'9', b'.', b'0'..=b'9']) if shaped => {
-            Err(Refusal { status: 505, reason: "HTTP version not supported" })
-        }
-        _ => Err(Refusal::bad("malformed request line")),
     }
 }

@@ -5,14 +5,12 @@ use std::time::Duration;
 use super::Invalid;
 use super::field::Known;
 use super::fields::Fields;
-use super::framing::{Body, Declared, FramingError, declared};
+use super::forwarding::append_via;
+use super::framing::{self, Body, Declared, FramingError, declared};
 use super::hop::{self, Upgrade};
 use super::method::Method;
-use super::parse::{self, HeadLimits, Parsed};
+use super::parse::{self, HeadLimits, Parsed, Stop};
 use super::request::Version;
-
-/// Length of `HTTP/1.1 200 `: the reason phrase begins there, where there is one.
-const STATUS_LINE: usize = 13;
 
 const TOO_LARGE: Invalid = Invalid("response head too large");
 
@@ -24,7 +22,7 @@ const LONG: usize = 4096;
 pub enum Interim {
     /// 1xx but 101: another head follows.
     Yes,
-    /// 101, and the client asked for it: raw bytes follow.
+    /// 101, and the client asked for it, or 2xx to CONNECT: raw bytes follow.
     Switching,
     /// The one final response.
     No,
@@ -37,6 +35,8 @@ pub struct ResponseHead {
     pub fields: Fields,
     /// 100 to 599.
     pub status: u16,
+    /// What the backend speaks.
+    pub version: Version,
     /// Interim, switching or final.
     pub interim: Interim,
     /// How its body ends.
@@ -54,6 +54,7 @@ impl ResponseHead {
         Self {
             fields: Fields::default(),
             status: 0,
+            version: Version::Http11,
             interim: Interim::No,
             body: Body::None,
             keep_alive: false,
@@ -62,7 +63,8 @@ impl ResponseHead {
         }
     }
 
-    /// Reads a head from the start of `buf`, as the answer to a request of `method`.
+    /// Reads a head from the start of `buf`, as the answer to a request of `method` that `asked` for another
+    /// protocol.
     ///
     /// # Errors
     /// What makes the response unusable.
@@ -71,36 +73,34 @@ impl ResponseHead {
         buf: &[u8],
         limits: HeadLimits,
         method: Method,
-        upgrade_asked: bool,
+        asked: Option<&Upgrade>,
     ) -> Result<Parsed, Invalid> {
-        const START: &[u8] = b"HTTP/1.";
-        let seen = buf.len().min(START.len());
-        if buf[..seen] != START[..seen] {
-            return Err(Invalid("not an HTTP/1 response"));
-        }
         // Tokens are read anew each time, but not where a long head cannot have ended: a backend that sends
         // it byte by byte must not cost us its square. Nothing is remembered between calls, for a head that
         // stays unfinished on one connection is read again on another.
         if buf.len() > LONG && parse::head_end(buf, 0).is_ok_and(|end| end.is_none()) {
             return partial(buf, limits);
         }
-        let Some((end, is_10)) = self.read_lines(buf, limits)? else { return partial(buf, limits) };
+        let Some(end) = self.read(buf, limits)? else { return partial(buf, limits) };
         if end > limits.max_size {
             return Err(TOO_LARGE);
         }
-        self.judge(is_10, method, upgrade_asked)?;
+        self.judge(method, asked)?;
         Ok(Parsed::Complete(end))
     }
 
     /// Strips what belongs to the backend's connection (RFC 9110 7.6.1); an upgrade that was agreed on
     /// is confirmed to the client, and one that the backend insists on (426, RFC 9110 15.5.22) is named.
     pub fn strip_hop_by_hop(&mut self) {
-        let named = self.interim == Interim::Switching || self.status == 426;
+        let named = matches!(self.status, 101 | 426);
         let upgrade = if named { Upgrade::requested(&self.fields) } else { None };
         hop::strip(&mut self.fields, false);
-        if let Some(upgrade) = &upgrade {
-            hop::write_upgrade(&mut self.fields, upgrade);
-        }
+        hop::write_own(&mut self.fields, upgrade.as_ref(), false);
+    }
+
+    /// Adds our element of Via.
+    pub fn add_via(&mut self) {
+        append_via(&mut self.fields, self.version);
     }
 
     /// Sets the framing that a client of `version` gets, and says which it is.
@@ -133,38 +133,53 @@ impl ResponseHead {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// Reads the lines of the head that `bytes` begin with, where it is complete; gives its length and
-    /// whether it is one of HTTP/1.0.
-    fn read_lines(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<(usize, bool)>, Invalid> {
-        parse::with_header_room(limits.max_fields, |room| {
-            let mut response = httparse::Response::new(&mut []);
-            let parsed = httparse::ParserConfig::default()
-                .parse_response_with_uninit_headers(&mut response, bytes, room)
-                .map_err(parse::invalid)?;
-            let httparse::Status::Complete(end) = parsed else { return Ok(None) };
-            let Some(status @ 100..=599) = response.code else {
-                return Err(Invalid("status outside 100 to 599"));
-            };
-            self.status = status;
-            // Where it stands in the line, not as httparse gives it: that leaves out one with obs-text.
-            let line = memchr::memchr(b'\r', &bytes[..end]).unwrap_or(STATUS_LINE);
-            self.reason = (STATUS_LINE.min(line), line.saturating_sub(STATUS_LINE));
-            parse::fill(&mut self.fields, &bytes[..end], response.headers, |_| false)
-                .map_err(|_| Invalid("bare LF in the response"))?;
-            Ok(Some((end, response.version == Some(0))))
+    /// Reads the lines of the head that `bytes` begin with, where it is complete; gives its length.
+    fn read(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<usize>, Invalid> {
+        self.fields.clear();
+        let stop = match self.read_lines(bytes, limits) {
+            Ok(end) => {
+                self.fields.hold(&bytes[..end]);
+                return Ok(Some(end));
+            }
+            Err(stop) => stop,
+        };
+        // Nothing may be left that points into bytes which were not taken.
+        self.fields.clear();
+        self.reason = (0, 0);
+        match stop {
+            Stop::More => Ok(None),
+            Stop::Flaw(flaw) => Err(flaw.into()),
+        }
+    }
+
+    fn read_lines(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<usize, Stop> {
+        let line = parse::status_line(bytes)?;
+        (self.status, self.version, self.reason) = (line.status, line.version, line.reason);
+        let fields = &mut self.fields;
+        parse::field_lines(bytes, line.end, limits.max_fields, |line| {
+            fields.push(line);
+            Ok(())
         })
     }
 
-    fn judge(&mut self, is_10: bool, method: Method, upgrade_asked: bool) -> Result<(), Invalid> {
-        self.interim = match self.status {
-            101 if upgrade_asked && !is_10 => {
-                // RFC 9110 7.8: it must say to what. h2c does not count, for we never asked for it.
-                Upgrade::requested(&self.fields).ok_or(Invalid("101 without a usable Upgrade"))?;
+    fn judge(&mut self, method: Method, asked: Option<&Upgrade>) -> Result<(), Invalid> {
+        let is_10 = self.version == Version::Http10;
+        let connected = method == Method::Connect && matches!(self.status, 200..=299);
+        self.interim = match (self.status, asked) {
+            (101, Some(asked)) if !is_10 => {
+                // RFC 9110 7.8: it must say to what, and only what was offered will do.
+                let chosen =
+                    Upgrade::requested(&self.fields).ok_or(Invalid("101 without a usable Upgrade"))?;
+                if !asked.offers(&chosen) {
+                    return Err(Invalid("101 to a protocol that nobody offered"));
+                }
                 Interim::Switching
             }
-            101 => return Err(Invalid("101 without being asked")),
-            100..=199 => Interim::Yes,
-            _ => Interim::No,
+            (101, _) => return Err(Invalid("101 without being asked")),
+            (100..=199, _) => Interim::Yes,
+            (200..=599, _) if connected => Interim::Switching,
+            (200..=599, _) => Interim::No,
+            _ => return Err(Invalid("status outside 100 to 599")),
         };
         let declared = match declared(&self.fields, is_10) {
             Ok(declared) => declared,
@@ -173,12 +188,18 @@ impl ResponseHead {
                 return Err(Invalid("unknown transfer coding in the response"));
             }
         };
-        if self.status < 200 || self.status == 204 {
-            // RFC 9110 8.6: must not stand here, and some applications send it; harmless once removed.
-            self.fields.remove(Known::ContentLength);
-            self.fields.remove(Known::TransferEncoding);
+        // RFC 9110 8.6: must not stand here, and some applications send it; harmless once removed.
+        let unframed = self.status < 200 || self.status == 204 || connected;
+        match declared {
+            Declared::Nothing => {}
+            _ if unframed => {
+                self.fields.remove(Known::ContentLength);
+                self.fields.remove(Known::TransferEncoding);
+            }
+            Declared::Length(length) => framing::spell_length(&mut self.fields, length),
+            Declared::Chunked => self.fields.spell_plainly(Known::TransferEncoding, b"chunked"),
         }
-        let bodiless = self.status < 200 || matches!(self.status, 204 | 304) || method == Method::Head;
+        let bodiless = unframed || self.status == 304 || method == Method::Head;
         self.body = match declared {
             _ if bodiless => Body::None,
             Declared::Chunked => Body::Chunked,
@@ -191,8 +212,7 @@ impl ResponseHead {
             return Err(Invalid("too many connection options in the response"));
         }
         // A body that must not be there may come all the same, and be taken for the next response.
-        let strays = (self.status < 200 || self.status == 204)
-            && !matches!(declared, Declared::Nothing | Declared::Length(0));
+        let strays = unframed && !matches!(declared, Declared::Nothing | Declared::Length(0));
         self.keep_alive =
             !options.close && (!is_10 || options.keep_alive) && self.body != Body::UntilClose && !strays;
         self.keep_alive_timeout = self.fields.first(Known::KeepAlive).and_then(timeout_parameter);

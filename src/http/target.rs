@@ -19,14 +19,18 @@ pub(super) enum Form {
         /// Where path or query begin; the end where there is neither.
         path: usize,
     },
+    /// `authority`, of CONNECT alone
+    Authority,
 }
 
-/// Decides the form of a target and refuses what fits none.
+/// Decides the form of a target and refuses what fits none. Its octets were judged when it was read.
 pub(super) fn classify(target: &[u8], method: Method) -> Result<Form, Refusal> {
-    if !target.iter().all(|b| is(*b, TARGET)) {
-        return Err(Refusal::bad("forbidden octet in the target"));
-    }
     match target {
+        _ if method == Method::Connect => match split_port(target) {
+            // Without a port there is nothing to connect to (RFC 9112 3.2.3).
+            (_, Some([_, ..])) if is_authority(target) => Ok(Form::Authority),
+            _ => Err(Refusal::bad("CONNECT to no authority")),
+        },
         [b'/', ..] => Ok(Form::Origin),
         [b'*'] if method == Method::Options => Ok(Form::Asterisk),
         _ => absolute(target),
@@ -94,18 +98,16 @@ fn is_port(digits: &[u8]) -> bool {
         && digits.iter().fold(0u32, |sum, b| sum * 10 + u32::from(b - b'0')) <= 65_535
 }
 
-/// May stand in a target.
-const TARGET: u8 = 1;
 /// May stand in a registered name: unreserved, sub-delims and percent (RFC 3986 3.2.2).
-const NAME: u8 = 2;
+const NAME: u8 = 1;
 /// Is unreserved (RFC 3986 2.3), and so may stand in a name without another look.
-const PLAIN_NAME: u8 = 4;
+const PLAIN_NAME: u8 = 2;
 
 const CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
     let mut octet = b'!';
     while octet <= b'~' {
-        let mut class = if octet == b'#' { 0 } else { TARGET };
+        let mut class = 0;
         if octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'~') {
             class |= NAME | PLAIN_NAME;
         }

@@ -6,17 +6,27 @@ mod framing;
 mod heads;
 mod hop;
 mod laws;
+mod policy;
 mod responses;
 mod targets;
 
-use super::{HeadLimits, Invalid, Method, Parsed, Refusal, RequestHead, ResponseHead};
+use super::{
+    HeadLimits, HeadPolicy, Invalid, Method, Parsed, Refusal, RequestHead, ResponseHead, Underscores, Upgrade,
+};
+
+/// The policy of a listener that says nothing of it.
+const POLICY: HeadPolicy = HeadPolicy { underscores: Underscores::Safe, allow_connect: false };
 
 const LIMITS: HeadLimits = HeadLimits { max_size: 4096, max_fields: 64 };
 
 /// Reads one whole request.
 fn request(text: impl AsRef<[u8]>) -> Result<RequestHead, Refusal> {
+    request_by(POLICY, text)
+}
+
+fn request_by(policy: HeadPolicy, text: impl AsRef<[u8]>) -> Result<RequestHead, Refusal> {
     let mut head = RequestHead::new();
-    match head.parse(text.as_ref(), LIMITS)? {
+    match head.parse(text.as_ref(), LIMITS, policy)? {
         Parsed::Complete(used) => assert_eq!(used, text.as_ref().len(), "not the whole head was used"),
         Parsed::Partial => panic!("incomplete: {}", text.as_ref().escape_ascii()),
     }
@@ -26,7 +36,7 @@ fn request(text: impl AsRef<[u8]>) -> Result<RequestHead, Refusal> {
 /// The status with which one whole request is refused.
 fn refused(text: impl AsRef<[u8]>) -> Option<u16> {
     let mut head = RequestHead::new();
-    head.parse(text.as_ref(), LIMITS).err().map(|refusal| refusal.status)
+    head.parse(text.as_ref(), LIMITS, POLICY).err().map(|refusal| refusal.status)
 }
 
 /// A GET of `/` with these field lines and a Host.
@@ -36,16 +46,22 @@ fn with_fields(lines: &str) -> String {
 
 /// Reads one whole response to a GET.
 fn response(text: impl AsRef<[u8]>) -> Result<ResponseHead, Invalid> {
-    response_to(Method::Get, false, text)
+    response_to(Method::Get, None, text)
 }
 
-fn response_to(method: Method, upgrade_asked: bool, text: impl AsRef<[u8]>) -> Result<ResponseHead, Invalid> {
+/// Reads one whole response to a request that asked for this protocol.
+fn response_to(method: Method, asked: Option<&str>, text: impl AsRef<[u8]>) -> Result<ResponseHead, Invalid> {
     let mut head = ResponseHead::new();
-    match head.parse(text.as_ref(), LIMITS, method, upgrade_asked)? {
+    match head.parse(text.as_ref(), LIMITS, method, asked.and_then(upgrade).as_ref())? {
         Parsed::Complete(used) => assert_eq!(used, text.as_ref().len(), "not the whole head was used"),
         Parsed::Partial => panic!("incomplete: {}", text.as_ref().escape_ascii()),
     }
     Ok(head)
+}
+
+/// What a request that asks for this asks for.
+fn upgrade(protocol: &str) -> Option<Upgrade> {
+    request(with_fields(&format!("Connection: upgrade\r\nUpgrade: {protocol}\r\n"))).unwrap().upgrade
 }
 
 fn emitted(head: &RequestHead) -> String {

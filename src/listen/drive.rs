@@ -208,7 +208,8 @@ impl Drive {
     }
 
     fn parse(&mut self, request: &mut RequestHead) -> Result<bool, NoHead> {
-        match request.parse(self.client.buffer.filled(), self.listener.head).map_err(NoHead::Refused)? {
+        let bytes = self.client.buffer.filled();
+        match request.parse(bytes, self.listener.head, self.listener.policy).map_err(NoHead::Refused)? {
             Parsed::Complete(used) => {
                 self.client.buffer.consume(used);
                 self.large |= used > LARGE_HEAD;

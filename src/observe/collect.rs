@@ -121,6 +121,7 @@ fn backend(sheet: &mut Sheet, series: &BackendSeries, now: Instant) {
     let active = backend.connections().saturating_sub(idle);
     sheet.add(&family::BACKEND_CONNECTIONS, &[pool, name, "active"], f64::from(active));
     sheet.add(&family::BACKEND_CONNECTIONS, &[pool, name, "idle"], f64::from(idle));
+    sheet.add(&family::BACKEND_STRAYS, &[pool, name], backend.strays() as f64);
     let current = backend.condition().state();
     sheet.add(&family::BACKEND_UP, &[pool, name], f64::from(backend.condition().is_up()));
     for state in State::ALL {

@@ -70,6 +70,8 @@ families! {
         "Mean time between failures; absent before the first failure."
     BACKEND_MTTR GAUGE "equipoise_backend_mttr_seconds" ["pool", "backend"]
         "Mean time to repair; absent before the first failure has been repaired."
+    BACKEND_STRAYS COUNTER "equipoise_backend_strays_total" ["pool", "backend"]
+        "Connections closed because bytes came that belong to no response."
     HEALTH_CHECKS COUNTER "equipoise_health_checks_total" ["pool", "backend", "result"]
         "Active checks that ended."
     POOL_UP GAUGE "equipoise_pool_up" ["pool"]

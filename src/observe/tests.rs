@@ -37,6 +37,7 @@ fn busy() -> (Arc<Metrics>, Vec<Arc<dyn std::any::Any>>, Instant) {
     listener.connection_closed(1);
     route.request(0, MethodLabel::Post, CLIENT_LEFT, Duration::from_micros(50));
     series.health_check(CheckResult::Failure);
+    backend.count_stray();
     pool.set_serving(true, "1 of 1 usable", begin);
     backend.condition().set(false, "status 503");
     series.note_condition(begin + Duration::from_secs(30));
@@ -71,6 +72,7 @@ fn the_scrape_sums_the_shards() {
         r#"equipoise_rejected_total{listener="web",reason="malformed"} 2"#,
         r#"equipoise_backend_requests_total{pool="crm",backend="app1",code="200"} 2"#,
         r#"equipoise_backend_requests_total{pool="crm",backend="app1",code="connect_error"} 2"#,
+        r#"equipoise_backend_strays_total{pool="crm",backend="app1"} 1"#,
         r#"equipoise_backend_state{pool="crm",backend="app1",state="up"} 1"#,
         r#"equipoise_backend_state{pool="crm",backend="app1",state="down"} 0"#,
         r#"equipoise_backend_uptime_seconds_total{pool="crm",backend="app1"} 50"#,

@@ -41,6 +41,8 @@ struct Talk {
     /// What had come from the client when its pace was last measured.
     read: u64,
     sent_at: Instant,
+    /// An interim response claimed a body, or the end of the connection.
+    tainted: bool,
     /// The backend has been silent for so long that the kernel is to find out whether it is still there.
     doubted: bool,
 }
@@ -56,12 +58,20 @@ impl Exchange<'_> {
         began: Instant,
     ) -> Result<Instant, Trouble> {
         let read = self.client.read;
-        let mut talk =
-            Talk { interim: 0, pace: Pace::default(), armed: None, read, sent_at: began, doubted: false };
+        let mut talk = Talk {
+            interim: 0,
+            pace: Pace::default(),
+            armed: None,
+            read,
+            sent_at: began,
+            tainted: false,
+            doubted: false,
+        };
         poll_fn(|cx| self.poll_converse(pool, connection, upload, &mut talk, cx)).await?;
         if talk.doubted {
             connection.trust();
         }
+        self.scratch.response.keep_alive &= !talk.tainted;
         Ok(talk.sent_at)
     }
 
@@ -189,7 +199,7 @@ impl Exchange<'_> {
             }
             while !connection.buffer.is_empty() {
                 let head = &mut self.scratch.response;
-                let asked = self.request.upgrade.is_some();
+                let asked = self.request.upgrade.as_ref();
                 let bytes = connection.buffer.filled();
                 match head.parse(bytes, RESPONSE_HEAD, self.request.method, asked).map_err(garbled)? {
                     Parsed::Partial => break,
@@ -202,6 +212,7 @@ impl Exchange<'_> {
                     return Ok(Poll::Ready(()));
                 }
                 talk.interim += 1;
+                talk.tainted |= !head.keep_alive;
                 if talk.interim > MAX_INTERIM {
                     return Err(Trouble::Backend(Failure::Invalid));
                 }

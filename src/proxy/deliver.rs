@@ -52,7 +52,11 @@ impl Exchange<'_> {
         poll_fn(|cx| self.poll_deliver(&mut connection, upload, &mut download, cx)).await?;
         self.now = Instant::now();
         let response = &self.scratch.response;
-        if response.keep_alive && upload.done {
+        let strays = !connection.buffer.is_empty();
+        if strays {
+            connection.count_strays();
+        }
+        if response.keep_alive && upload.done && !strays {
             let keep_for = match response.keep_alive_timeout {
                 Some(told) => told.saturating_sub(Duration::from_secs(1)).min(pool.keep_alive),
                 None => pool.keep_alive,
@@ -77,8 +81,9 @@ impl Exchange<'_> {
         let fields = &mut response.fields;
         fields.replace(Known::XRequestId, "X-Request-Id", &[id]);
         if self.listener.via {
-            fields.append(Known::Via, "Via", &[b"1.1 equipoise"]);
+            response.add_via();
         }
+        let fields = &mut response.fields;
         if fields.first(Known::Date).is_none() {
             // RFC 9110 6.6.1: who forwards a response without Date adds it.
             self.worker.with_date(self.now, |date| fields.append(Known::Date, "Date", &[date.as_bytes()]));

@@ -116,6 +116,9 @@ pub(super) struct Exchange<'a> {
 impl<'a> Exchange<'a> {
     /// Checks limits and finds the route.
     fn admit(&mut self) -> Result<&'a Route, Fault> {
+        if self.request.ends_here {
+            return Err(Fault::LastHop);
+        }
         if let http::Body::Length(length) = self.request.body
             && self.listener.max_body != 0
             && length > self.listener.max_body
@@ -148,7 +151,7 @@ impl<'a> Exchange<'a> {
         let listed = pool.retry.lists_method(self.request.method_token());
         let repeatable = (listed && pool.retry.attempts > 0) || self.request.method.is_idempotent();
         let mut upload =
-            Upload::new(self.request.body, self.listener.max_body, repeatable.then_some(pool.retry_buffer));
+            Upload::new(self.request.body, self.listener, repeatable.then_some(pool.retry_buffer));
         let mut tried = Tried::default();
         loop {
             let mut attempt = self.pick(pool, &mut tried)?;

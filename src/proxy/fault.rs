@@ -17,6 +17,8 @@ pub enum Fault {
     ClientLeft,
     /// Client: it does not take the answer, or too slowly.
     WriteTimeout,
+    /// Nobody's: Max-Forwards says that it goes no further than here.
+    LastHop,
     /// Ours: no route takes the request.
     NoRoute,
     /// Pool: no backend is usable.
@@ -64,6 +66,7 @@ impl Fault {
                     keep: false,
                 };
             }
+            Self::LastHop => (200, None, true),
             Self::NoRoute => (404, Some(Reason::NoRoute), true),
             Self::NoBackend => (503, Some(Reason::NoBackend), true),
             Self::PoolFull => (503, Some(Reason::QueueFull), true),
@@ -105,6 +108,7 @@ mod tests {
             (Fault::BodyTimeout, Some(408), false),
             (Fault::ClientLeft, None, false),
             (Fault::WriteTimeout, None, false),
+            (Fault::LastHop, Some(200), true),
             (Fault::NoRoute, Some(404), true),
             (Fault::NoBackend, Some(503), true),
             (Fault::PoolFull, Some(503), true),

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
 
-use crate::http::{Body, Decoder, Invalid, Step, write_chunk_head, write_last_chunk};
+use crate::http::{Body, Decoder, Invalid, Step, Underscores, write_chunk_head, write_last_chunk};
 use crate::wire::{Blocks, Buffer, Conduit, Outgoing};
 
 /// What is gathered before it is written: a head and a small body go in one call.
@@ -123,6 +123,12 @@ impl Pipe {
             conduit: None,
             copies: to == Body::Chunked,
         }
+    }
+
+    /// Judges the names in the trailers so.
+    pub(super) fn judging(mut self, underscores: Underscores) -> Self {
+        self.decoder.set_underscores(underscores);
+        self
     }
 
     /// Whether nothing of the body has been taken yet.

@@ -29,7 +29,9 @@ pub(super) struct Extra<'a> {
 pub(super) fn write(worker: &Worker, client: &mut Client, status: u16, extra: Extra<'_>, now: Instant) {
     let reason = reason_phrase(status);
     let out = client.out.writer(&worker.blocks);
-    let body_len = if status == 304 { 0 } else { reason.len() + 5 };
+    // The answer to OPTIONS is in the fields.
+    let bare = matches!(status, 200 | 304);
+    let body_len = if bare { 0 } else { reason.len() + 5 };
     worker.with_date(now, |date| {
         // Writing to a Vec cannot fail.
         let _ = write!(
@@ -40,8 +42,9 @@ pub(super) fn write(worker: &Worker, client: &mut Client, status: u16, extra: Ex
     if let Some(seconds) = extra.retry_after {
         let _ = write!(out, "Retry-After: {seconds}\r\n");
     }
-    if status == 405 {
-        // The one method that is refused by itself is TRACE (RFC 9110 15.5.6 asks for Allow).
+    if matches!(status, 200 | 405) {
+        // What is answered so is OPTIONS, and TRACE, the one method that is refused by itself (RFC 9110 9.3.7,
+        // 15.5.6).
         out.extend_from_slice(b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
     }
     if !extra.request_id.is_empty() {
@@ -55,7 +58,7 @@ pub(super) fn write(worker: &Worker, client: &mut Client, status: u16, extra: Ex
         out.extend_from_slice(b"Connection: keep-alive\r\n");
     }
     out.extend_from_slice(b"\r\n");
-    if !extra.head_only {
+    if !extra.head_only && !bare {
         let _ = writeln!(out, "{status} {reason}");
     }
 }
@@ -64,7 +67,9 @@ pub(super) fn write(worker: &Worker, client: &mut Client, status: u16, extra: Ex
 pub fn refuse(worker: &Worker, listener: &Listener, client: &mut Client, refusal: Refusal, started: Instant) {
     let now = Instant::now();
     let answer = Fault::Refused(refusal).answer();
-    write(worker, client, refusal.status, Extra { close: true, ..Extra::default() }, now);
+    // Also where the head was refused before its end: a HEAD is answered without a body.
+    let head_only = client.buffer.filled().starts_with(b"HEAD ");
+    write(worker, client, refusal.status, Extra { close: true, head_only, ..Extra::default() }, now);
     if let Some(reason) = answer.reason {
         listener.series.rejected(worker.index, reason);
     }
@@ -74,6 +79,7 @@ pub fn refuse(worker: &Worker, listener: &Listener, client: &mut Client, refusal
 
 fn reason_phrase(status: u16) -> &'static str {
     match status {
+        200 => "OK",
         400 => "Bad Request",
         404 => "Not Found",
         405 => "Method Not Allowed",

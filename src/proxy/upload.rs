@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use super::client::Client;
 use super::pipe::{Ends, Pipe, PipeError, Replay};
 use crate::http::{Body, RequestHead};
+use crate::snapshot::Listener;
 use crate::upstream::Connection;
 use crate::wire::Blocks;
 
@@ -21,10 +22,11 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// Of a body that may be repeated from `keep` bytes (none: not at all).
-    pub(super) fn new(body: Body, max_body: u64, keep: Option<usize>) -> Self {
+    /// Of a body to this listener that may be repeated from `keep` bytes (none: not at all).
+    pub(super) fn new(body: Body, listener: &Listener, keep: Option<usize>) -> Self {
         let replay = keep.map_or(Replay::Gone, |max| Replay::Held { bytes: Vec::new(), max });
-        Self { pipe: Pipe::new(body, body, max_body, replay), done: false, broken: false, sent: 0 }
+        let pipe = Pipe::new(body, body, listener.max_body, replay).judging(listener.policy.underscores);
+        Self { pipe, done: false, broken: false, sent: 0 }
     }
 
     /// Whether the request can be sent from its start.

@@ -10,7 +10,7 @@ use crate::backend::{Backend, Identity};
 use crate::balance::{self, KeySource, Memory};
 use crate::config;
 use crate::health::{Check, HttpCheck, Kind};
-use crate::http::HeadLimits;
+use crate::http::{HeadLimits, HeadPolicy, Underscores};
 use crate::observe::Metrics;
 use crate::resilience::{Policy, RetryBudget};
 use crate::route::{Host, Rule, Table};
@@ -199,6 +199,10 @@ impl Listeners<'_> {
                 max_size: listener.limits.max_head_size as usize,
                 max_fields: usize::from(listener.limits.max_headers),
             },
+            policy: HeadPolicy {
+                underscores: compile_underscores(listener.underscores),
+                allow_connect: listener.allow_connect,
+            },
             max_body: listener.limits.max_body_size,
             min_rate: listener.limits.min_rate,
             head_timeout: listener.timeouts.head,
@@ -252,6 +256,15 @@ impl Listeners<'_> {
             timeout,
             series: self.metrics.route(&listener.name, name),
         }
+    }
+}
+
+fn compile_underscores(written: config::Underscores) -> Underscores {
+    match written {
+        config::Underscores::Safe => Underscores::Safe,
+        config::Underscores::Allow => Underscores::Allow,
+        config::Underscores::Drop => Underscores::Drop,
+        config::Underscores::Reject => Underscores::Reject,
     }
 }
 

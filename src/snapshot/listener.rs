@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use tokio::sync::Notify;
 
 use super::pool::Pool;
-use crate::http::HeadLimits;
+use crate::http::{HeadLimits, HeadPolicy};
 use crate::observe::{ListenerSeries, RouteSeries};
 use crate::route::Table;
 
@@ -37,6 +37,8 @@ pub struct Listener {
     pub abort_on_close: bool,
     /// Bounds of request heads.
     pub head: HeadLimits,
+    /// What of request heads is left to us.
+    pub policy: HeadPolicy,
     /// Bytes of a request body; 0: no limit.
     pub max_body: u64,
     /// Bytes a second; 0: off.

@@ -206,3 +206,91 @@ fn ambiguous_requests_get_400_and_reach_nobody() {
     }
     assert_eq!(origin.connections(), 0);
 }
+
+#[test]
+fn connect_opens_a_tunnel_where_the_listener_allows_it() {
+    let origin = Origin::new(|visit| {
+        let head = visit.head()?.unwrap();
+        assert_eq!(head.field("host"), Some("far.example:443"));
+        if head.start != "CONNECT far.example:443 HTTP/1.1" {
+            return visit.answer(500, &head.start);
+        }
+        if head.field("x-refuse").is_some() {
+            return visit.answer(403, "no");
+        }
+        visit.send("HTTP/1.1 200 Established\r\nContent-Length: 7\r\n\r\nfirst")?;
+        assert_eq!(visit.wire.rest()?, b"early, late");
+        visit.send("after the end")
+    });
+    let daemon = Daemon::start(&over(&[origin.address]).listener("allow_connect = true"));
+    let mut wire = connect(daemon.web);
+    wire.send("CONNECT far.example:443 HTTP/1.1\r\nHost: elsewhere\r\n\r\nearly, ").unwrap();
+    let head = wire.head().unwrap().unwrap();
+    assert_eq!((head.status(), head.field("content-length"), head.field("connection")), (200, None, None));
+    assert_eq!(wire.take(5).unwrap(), b"first");
+    wire.send("late").unwrap();
+    wire.stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(wire.rest().unwrap(), b"after the end");
+    // What was sent for a tunnel that is not granted is no request.
+    let mut wire = connect(daemon.web);
+    wire.send("CONNECT far.example:443 HTTP/1.1\r\nHost: x\r\nX-Refuse: 1\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let answer = wire.response("GET").unwrap();
+    assert_eq!((answer.status(), answer.head.field("connection")), (403, Some("close")));
+    assert!(wire.is_at_end());
+    assert_eq!(origin.requests(), 2);
+}
+
+#[test]
+fn options_goes_as_far_as_max_forwards_says() {
+    let origin = Origin::answering("well");
+    let daemon = Daemon::start(&over(&[origin.address]));
+    let mut wire = connect(daemon.web);
+    for target in ["*", "/x"] {
+        wire.send(format!("OPTIONS {target} HTTP/1.1\r\nHost: x\r\nMax-Forwards: 0\r\n\r\n")).unwrap();
+        let own = wire.response("OPTIONS").unwrap();
+        assert_eq!((own.status(), own.text().as_str(), own.head.field("connection")), (200, "", None));
+        assert!(own.head.field("allow").unwrap().contains("OPTIONS"));
+    }
+    assert_eq!(origin.requests(), 0);
+    wire.send("OPTIONS * HTTP/1.1\r\nHost: x\r\nMax-Forwards: 1\r\n\r\n").unwrap();
+    assert_eq!(wire.response("OPTIONS").unwrap().text(), "well");
+    assert_eq!(origin.last().field("max-forwards"), Some("0"));
+}
+
+#[test]
+fn what_a_backend_says_beyond_its_response_is_thrown_away_and_counted() {
+    let origin = Origin::new(|visit| {
+        while let Some(request) = visit.request()? {
+            visit.done();
+            visit.send(match request.head.target() {
+                "/behind" => "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\nevil",
+                "/none" => "HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\nevil",
+                "/hints" => {
+                    "HTTP/1.1 103 Early Hints\r\nContent-Length: 9\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+                }
+                _ => "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            })?;
+        }
+        Ok(())
+    });
+    let daemon = Daemon::start(&over(&[origin.address]).server("workers = 1"));
+    let mut wire = connect(daemon.web);
+    let strays =
+        || daemon.metric("equipoise_backend_strays_total", &[("backend", &origin.address.to_string())]);
+    for (target, answer, counted, connections) in [
+        ("/", "ok", 0.0, 1),
+        ("/behind", "ok", 1.0, 1),
+        ("/", "ok", 1.0, 2),
+        ("/none", "", 2.0, 2),
+        ("/", "ok", 2.0, 3),
+    ] {
+        assert_eq!(wire.get(target).unwrap().text(), answer, "{target}");
+        assert_eq!((strays(), origin.connections()), (counted, connections), "{target}");
+    }
+    wire.send("GET /hints HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert_eq!(wire.head().unwrap().unwrap().fields, [], "the hints lose their length");
+    assert_eq!(wire.response("GET").unwrap().text(), "ok");
+    assert_eq!(wire.get("/").unwrap().text(), "ok");
+    assert_eq!(origin.connections(), 4, "a length that stands where it must not ends the trust");
+}

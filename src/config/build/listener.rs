@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::{Names, Places, unique};
-use crate::config::model::{Limits, Listener, ListenerTimeouts};
+use crate::config::model::{Limits, Listener, ListenerTimeouts, Underscores};
 use crate::config::report::{Code, Diagnostic, Findings, Span};
 use crate::config::walk::{Section, Value};
 
@@ -92,9 +92,20 @@ fn build(section: &Section, pools: &Names<'_>, places: &mut Places, findings: &m
         bind,
         pool,
         trusted_proxies,
+        underscores: underscores(section),
+        allow_connect: section.boolean("allow_connect").unwrap_or(false),
         abort_on_close: section.boolean("abort_on_close").unwrap_or(false),
         limits: limits(section.table("limits").unwrap_or(&Section::default())),
         timeouts: timeouts(section.table("timeouts").unwrap_or(&Section::default())),
+    }
+}
+
+fn underscores(section: &Section) -> Underscores {
+    match section.text("underscores") {
+        Some("allow") => Underscores::Allow,
+        Some("drop") => Underscores::Drop,
+        Some("reject") => Underscores::Reject,
+        _ => Underscores::Safe,
     }
 }
 

@@ -39,13 +39,19 @@ pub(super) static LISTENER: &[Key] = &[
     },
     later("proxy_protocol", "off, optional or require", "off", "The PROXY header of trusted peers."),
     later("https_redirect", "boolean", "false", "Answers 308 to the https:// form."),
-    later(
+    key(
         "underscores",
-        "safe, allow, drop or reject",
-        "safe",
-        "What happens to field names with underscores.",
+        Kind::Choice { now: &["safe", "allow", "drop", "reject"], later: &[] },
+        "\"safe\"",
+        "What happens to the fields of a request whose names hold underscores. safe: dropped where the name, _ \
+         read as -, is one that we set, strip or frame by; allow: passed on; drop: dropped; reject: 400.",
     ),
-    later("allow_connect", "boolean", "false", "Whether CONNECT is passed on."),
+    key(
+        "allow_connect",
+        Kind::Boolean,
+        "false",
+        "true: CONNECT is passed on, and becomes a tunnel where the backend answers 2xx; false: it gets 501.",
+    ),
     key(
         "abort_on_close",
         Kind::Boolean,

@@ -1,7 +1,7 @@
 //! Request lines, fields, limits.
 
 use super::super::{HeadLimits, Method, Parsed, RequestHead, Version};
-use super::{LIMITS, emitted, refused, request, with_fields};
+use super::{LIMITS, POLICY, emitted, refused, request, with_fields};
 
 #[test]
 fn a_head_is_emitted_as_it_came() {
@@ -89,7 +89,7 @@ fn http_0_9_is_refused_without_waiting_for_more() {
     assert_eq!(refused("GET /\r\n"), Some(400));
     let mut head = RequestHead::new();
     let text = b"GET /index.html\r\n";
-    let refused_at = (1..=text.len()).find(|end| head.parse(&text[..*end], LIMITS).is_err());
+    let refused_at = (1..=text.len()).find(|end| head.parse(&text[..*end], LIMITS, POLICY).is_err());
     assert!(refused_at.is_some(), "byte by byte");
 }
 
@@ -197,11 +197,11 @@ fn two_empty_lines_may_come_first() {
 fn what_follows_a_head_is_left() {
     let mut head = RequestHead::new();
     let text = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\n";
-    assert_eq!(head.parse(text, LIMITS), Ok(Parsed::Complete(27)));
-    assert_eq!(head.parse(&text[27..], LIMITS), Ok(Parsed::Partial));
+    assert_eq!(head.parse(text, LIMITS, POLICY), Ok(Parsed::Complete(27)));
+    assert_eq!(head.parse(&text[27..], LIMITS, POLICY), Ok(Parsed::Partial));
     let mut second = text[27..].to_vec();
     second.extend_from_slice(b"Host: b\r\n\r\n");
-    assert_eq!(head.parse(&second, LIMITS), Ok(Parsed::Complete(second.len())));
+    assert_eq!(head.parse(&second, LIMITS, POLICY), Ok(Parsed::Complete(second.len())));
     assert_eq!((head.target(), head.host()), (&b"/2"[..], &b"b"[..]));
 }
 
@@ -209,7 +209,7 @@ fn what_follows_a_head_is_left() {
 fn limits_hold_to_the_byte() {
     let text = "GET /0123456789 HTTP/1.1\r\nHost: a\r\nA: b\r\n\r\n";
     let status = |max_size, max_fields, text: &str| {
-        let whole = RequestHead::new().parse(text.as_bytes(), HeadLimits { max_size, max_fields });
+        let whole = RequestHead::new().parse(text.as_bytes(), HeadLimits { max_size, max_fields }, POLICY);
         whole.err().map(|refusal| refusal.status)
     };
     assert_eq!(status(text.len(), 2, text), None);
@@ -252,16 +252,4 @@ fn expectations_are_known_or_refused() {
     assert_eq!(refused(post("1", "Expect: 100-continue\r\nExpect: x\r\n")), Some(417));
     let old = request(post("0", "Expect: 100-continue\r\n")).unwrap();
     assert!(!old.expects_continue && old.fields.by_name("expect").is_none());
-}
-
-#[test]
-fn underscore_twins_of_our_fields_are_dropped() {
-    let head = request(with_fields(
-        "Content_Length: 5\r\nX_Forwarded_For: 1\r\nX-Forwarded_Proto: x\r\ntransfer_encoding: chunked\r\n\
-         X_Request_Id: 1\r\nHTTP2_SETTINGS: x\r\nmy_field: kept\r\nuser_agent: kept\r\n",
-    ))
-    .unwrap();
-    let names: Vec<_> = head.fields.iter().map(|f| f.name.to_vec()).collect();
-    assert_eq!(names, [b"Host".to_vec(), b"my_field".to_vec(), b"user_agent".to_vec()]);
-    assert_eq!(emitted(&head), "GET / HTTP/1.1\r\nHost: a\r\nmy_field: kept\r\nuser_agent: kept\r\n\r\n");
 }

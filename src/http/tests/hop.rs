@@ -38,8 +38,16 @@ fn hop_by_hop_fields_and_named_ones_go() {
 
 #[test]
 fn te_belongs_to_one_connection() {
-    assert_eq!(stripped("Connection: TE\r\nTE: trailers\r\n"), "");
-    assert_eq!(stripped("TE: gzip\r\nTE: trailers\r\nA: 1\r\n"), "A: 1\r\n");
+    let own = "Connection: TE\r\nTE: trailers\r\n";
+    assert_eq!(stripped("Connection: TE\r\nTE: trailers\r\n"), own);
+    assert_eq!(stripped("TE: gzip\r\nTE: Trailers\r\nA: 1\r\n"), format!("A: 1\r\n{own}"));
+    assert_eq!(stripped("TE: deflate;q=0.5 ,trailers\r\n"), own);
+    for nothing in ["", "gzip", "trailers;q=1", "xtrailers"] {
+        assert_eq!(stripped(&format!("Connection: TE\r\nTE: {nothing}\r\n")), "", "{nothing}");
+    }
+    let mut old = request("GET / HTTP/1.0\r\nConnection: TE\r\nTE: trailers\r\n\r\n").unwrap();
+    old.strip_hop_by_hop();
+    assert_eq!(emitted(&old), "GET / HTTP/1.1\r\n\r\n", "who knows no chunks knows no trailers");
 }
 
 #[test]
@@ -66,7 +74,7 @@ fn an_upgrade_is_kept_where_it_was_asked_for() {
     );
     assert_eq!(
         stripped("Connection: upgrade, te\r\nUpgrade: x\r\nTE: trailers\r\n"),
-        "Connection: upgrade\r\nUpgrade: x\r\n"
+        "Connection: upgrade, TE\r\nUpgrade: x\r\nTE: trailers\r\n"
     );
     assert!(
         request("GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n").unwrap().upgrade.is_none()
@@ -100,7 +108,7 @@ fn responses_are_stripped_too() {
 fn an_agreed_upgrade_is_confirmed() {
     let text =
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-A: b\r\n\r\n";
-    let mut head = response_to(Method::Get, true, text).unwrap();
+    let mut head = response_to(Method::Get, Some("websocket"), text).unwrap();
     head.strip_hop_by_hop();
     assert_eq!(
         emitted_response(&head),

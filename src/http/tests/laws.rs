@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::{HeadLimits, Method, Parsed, Refusal, RequestHead, ResponseHead};
-use super::{LIMITS, cases, emitted, emitted_response};
+use super::{LIMITS, POLICY, cases, emitted, emitted_response, upgrade};
 
 /// Field lines that no rule edits, with all the white space that is legal.
 fn plain_fields() -> impl Strategy<Value = Vec<(String, String)>> {
@@ -45,7 +45,7 @@ fn in_pieces(wire: &[u8], cuts: &[usize]) -> (RequestHead, Result<Parsed, Refusa
     let mut head = RequestHead::new();
     let mut outcome = Ok(Parsed::Partial);
     for end in ends {
-        outcome = head.parse(&wire[..end], LIMITS);
+        outcome = head.parse(&wire[..end], LIMITS, POLICY);
         if outcome != Ok(Parsed::Partial) {
             break;
         }
@@ -62,7 +62,7 @@ proptest! {
         lines.insert(at % (lines.len() + 1), "hOST:  a \r\n".into());
         let text = format!("PUT {target} HTTP/1.1\r\n{}\r\n", lines.concat());
         let mut head = RequestHead::new();
-        prop_assert_eq!(head.parse(text.as_bytes(), LIMITS), Ok(Parsed::Complete(text.len())));
+        prop_assert_eq!(head.parse(text.as_bytes(), LIMITS, POLICY), Ok(Parsed::Complete(text.len())));
         prop_assert_eq!(&emitted(&head), &text);
         for ((name, value), field) in fields.iter().zip(head.fields.iter().filter(|f| f.name != b"hOST")) {
             prop_assert_eq!((field.name, field.value), (name.as_bytes(), value.trim().as_bytes()));
@@ -71,13 +71,13 @@ proptest! {
         lines.insert(at % (lines.len() + 1), "Connection: close\r\n".into());
         lines.insert((at >> 8) % (lines.len() + 1), "Keep-Alive: 5\r\n".into());
         let more = format!("PUT {target} HTTP/1.1\r\n{}\r\n", lines.concat());
-        prop_assert_eq!(head.parse(more.as_bytes(), LIMITS), Ok(Parsed::Complete(more.len())));
+        prop_assert_eq!(head.parse(more.as_bytes(), LIMITS, POLICY), Ok(Parsed::Complete(more.len())));
         head.strip_hop_by_hop();
         prop_assert_eq!(&emitted(&head), &text);
 
         let answer = format!("HTTP/1.1 200 x\r\n{}\r\n", lines.concat());
         let mut response = ResponseHead::new();
-        let parsed = response.parse(answer.as_bytes(), LIMITS, Method::Get, false);
+        let parsed = response.parse(answer.as_bytes(), LIMITS, Method::Get, None);
         prop_assert_eq!(parsed, Ok(Parsed::Complete(answer.len())));
         prop_assert_eq!(emitted_response(&response), answer);
     }
@@ -85,7 +85,7 @@ proptest! {
     #[test]
     fn pieces_decide_nothing(wire in almost_a_head(), cuts in proptest::collection::vec(any::<usize>(), 0..10)) {
         let mut whole = RequestHead::new();
-        let at_once = whole.parse(&wire, LIMITS);
+        let at_once = whole.parse(&wire, LIMITS, POLICY);
         let (head, outcome) = in_pieces(&wire, &cuts);
         match (at_once, outcome) {
             (Ok(Parsed::Complete(used)), piecemeal) => {
@@ -102,13 +102,13 @@ proptest! {
     #[test]
     fn what_is_emitted_is_read_the_same(wire in almost_a_head()) {
         let mut head = RequestHead::new();
-        if let Ok(Parsed::Complete(_)) = head.parse(&wire, LIMITS) {
+        if let Ok(Parsed::Complete(_)) = head.parse(&wire, LIMITS, POLICY) {
             head.strip_hop_by_hop();
             let text = emitted(&head);
             let mut again = RequestHead::new();
             // An HTTP/1.0 request may go without Host; whoever sends it on adds one.
             let text = if head.host().is_empty() { text.replacen("\r\n", "\r\nHost: a\r\n", 1) } else { text };
-            prop_assert_eq!(again.parse(text.as_bytes(), LARGE), Ok(Parsed::Complete(text.len())));
+            prop_assert_eq!(again.parse(text.as_bytes(), LARGE, POLICY), Ok(Parsed::Complete(text.len())));
             prop_assert_eq!((again.body, again.target()), (head.body, head.target()));
             prop_assert_eq!(emitted(&again), text);
         }
@@ -118,15 +118,16 @@ proptest! {
     fn no_bytes_make_it_panic(wire in almost_a_head(), other in almost_a_head(), asked in any::<bool>()) {
         let mut request = RequestHead::new();
         let mut response = ResponseHead::new();
+        let asked = if asked { upgrade("websocket") } else { None };
         let tight = HeadLimits { max_size: 40, max_fields: 2 };
         for bytes in [&wire, &other, &wire] {
             for limits in [LIMITS, tight] {
-                if let Ok(Parsed::Complete(used)) = request.parse(bytes, limits) {
+                if let Ok(Parsed::Complete(used)) = request.parse(bytes, limits, POLICY) {
                     prop_assert!(used <= bytes.len());
                     request.strip_hop_by_hop();
                     let _ = (emitted(&request), request.path(), request.host(), request.method_token());
                 }
-                if let Ok(Parsed::Complete(used)) = response.parse(bytes, limits, Method::Get, asked) {
+                if let Ok(Parsed::Complete(used)) = response.parse(bytes, limits, Method::Get, asked.as_ref()) {
                     prop_assert!(used <= bytes.len());
                     response.strip_hop_by_hop();
                     let _ = (response.frame_for(super::super::Version::Http10), emitted_response(&response));
@@ -138,7 +139,7 @@ proptest! {
     #[test]
     fn an_accepted_request_is_one_to_a_second_parser(wire in almost_a_head()) {
         let mut head = RequestHead::new();
-        if let Ok(Parsed::Complete(_)) = head.parse(&wire, LIMITS) {
+        if let Ok(Parsed::Complete(_)) = head.parse(&wire, LIMITS, POLICY) {
             let mut text = Vec::new();
             head.emit(&mut text);
             let lines = text.strip_suffix(b"\r\n\r\n").unwrap().split(|b| *b == b'\n');
@@ -161,8 +162,8 @@ fn a_head_that_comes_byte_by_byte_costs_no_square() {
     let text = super::with_fields(&"A: b\r\n".repeat(40));
     let mut head = RequestHead::new();
     for end in 1..text.len() {
-        assert_eq!(head.parse(&text.as_bytes()[..end], LIMITS), Ok(Parsed::Partial), "{end}");
+        assert_eq!(head.parse(&text.as_bytes()[..end], LIMITS, POLICY), Ok(Parsed::Partial), "{end}");
     }
-    assert_eq!(head.parse(text.as_bytes(), LIMITS), Ok(Parsed::Complete(text.len())));
+    assert_eq!(head.parse(text.as_bytes(), LIMITS, POLICY), Ok(Parsed::Complete(text.len())));
     assert_eq!(emitted(&head), text);
 }

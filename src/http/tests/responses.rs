@@ -55,7 +55,7 @@ fn unusable_heads_are_refused() {
 fn limits_hold_to_the_byte() {
     let text = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     let parse = |size, fields, text: &[u8]| {
-        ResponseHead::new().parse(text, HeadLimits { max_size: size, max_fields: fields }, Method::Get, false)
+        ResponseHead::new().parse(text, HeadLimits { max_size: size, max_fields: fields }, Method::Get, None)
     };
     assert_eq!(parse(text.len(), 1, text), Ok(Parsed::Complete(text.len())));
     assert!(parse(text.len() - 1, 1, text).is_err());
@@ -66,9 +66,10 @@ fn limits_hold_to_the_byte() {
 
 #[test]
 fn interim_switching_and_final_are_told_apart() {
-    let kind = |status: u16, asked| {
+    let kind = |status: u16, asked: bool| {
         let lines = if status == 101 { "Upgrade: x\r\nConnection: upgrade\r\n" } else { "Link: </a>\r\n" };
-        let head = response_to(Method::Get, asked, format!("HTTP/1.1 {status} x\r\n{lines}\r\n"));
+        let head =
+            response_to(Method::Get, asked.then_some("x"), format!("HTTP/1.1 {status} x\r\n{lines}\r\n"));
         head.map(|head| (head.interim, head.body)).ok()
     };
     assert_eq!(kind(100, false), Some((Interim::Yes, Body::None)));
@@ -77,7 +78,11 @@ fn interim_switching_and_final_are_told_apart() {
     assert_eq!(kind(101, true), Some((Interim::Switching, Body::None)));
     assert_eq!(kind(101, false), None);
     assert_eq!(kind(200, true), Some((Interim::No, Body::UntilClose)));
-    let switching = |text| response_to(Method::Get, true, text).is_ok();
+    let switching = |text| response_to(Method::Get, Some("a/1, X"), text).is_ok();
+    assert!(switching("HTTP/1.1 101 x\r\nUpgrade: x\r\n\r\n"));
+    assert!(switching("HTTP/1.1 101 x\r\nUpgrade: A/1\r\n\r\n"));
+    assert!(!switching("HTTP/1.1 101 x\r\nUpgrade: y\r\n\r\n"), "never offered");
+    assert!(!switching("HTTP/1.1 101 x\r\nUpgrade: x, y\r\n\r\n"));
     assert!(!switching("HTTP/1.0 101 x\r\nUpgrade: x\r\n\r\n"));
     assert!(!switching("HTTP/1.1 101 x\r\n\r\n"));
     assert!(!switching("HTTP/1.1 101 x\r\nUpgrade: h2c\r\n\r\n"));
@@ -89,7 +94,7 @@ fn bodiless_responses_have_no_body_whatever_they_say() {
         for (status, method) in
             [(204, Method::Get), (304, Method::Get), (200, Method::Head), (103, Method::Get)]
         {
-            let head = response_to(method, false, format!("HTTP/1.1 {status} x\r\n{lines}\r\n")).unwrap();
+            let head = response_to(method, None, format!("HTTP/1.1 {status} x\r\n{lines}\r\n")).unwrap();
             assert_eq!(head.body, Body::None, "{status} {lines}");
             let kept = matches!(status, 200 | 304);
             if kept || lines.is_empty() {
@@ -104,7 +109,7 @@ fn bodiless_responses_have_no_body_whatever_they_say() {
 #[test]
 fn the_client_gets_a_framing_that_it_knows() {
     let framed = |version, method, lines: &str| {
-        let mut head = response_to(method, false, format!("HTTP/1.1 200 x\r\n{lines}\r\n")).unwrap();
+        let mut head = response_to(method, None, format!("HTTP/1.1 200 x\r\n{lines}\r\n")).unwrap();
         let body = head.frame_for(version);
         (body, emitted_response(&head).replace("HTTP/1.1 200 x\r\n", ""))
     };
@@ -153,10 +158,41 @@ fn one_head_serves_many_responses() {
     let mut head = ResponseHead::new();
     let first = b"HTTP/1.1 103 Early\r\nLink: </a>\r\n\r\n";
     let second = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n";
-    assert_eq!(head.parse(first, LIMITS, Method::Get, false), Ok(Parsed::Complete(first.len())));
-    assert_eq!(head.parse(&second[..20], LIMITS, Method::Get, false), Ok(Parsed::Partial));
+    assert_eq!(head.parse(first, LIMITS, Method::Get, None), Ok(Parsed::Complete(first.len())));
+    assert_eq!(head.parse(&second[..20], LIMITS, Method::Get, None), Ok(Parsed::Partial));
     // Another connection, a shorter answer: nothing of the unfinished one is remembered.
     let third = b"HTTP/1.1 204 \r\n\r\n";
-    assert_eq!(head.parse(third, LIMITS, Method::Get, false), Ok(Parsed::Complete(third.len())));
+    assert_eq!(head.parse(third, LIMITS, Method::Get, None), Ok(Parsed::Complete(third.len())));
     assert_eq!((head.status, head.fields.len()), (204, 0));
+}
+
+#[test]
+fn later_minor_versions_are_read_as_1_1() {
+    let head = response("HTTP/1.7 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+    assert_eq!((head.version, head.keep_alive), (Version::Http11, true));
+    assert_eq!(emitted_response(&head), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+}
+
+#[test]
+fn via_tells_the_version_that_was_received() {
+    for (minor, via) in [(0, "1.0"), (1, "1.1"), (9, "1.1")] {
+        let mut head = response(format!("HTTP/1.{minor} 200 OK\r\nVia: 1.1 b\r\n\r\n")).unwrap();
+        head.add_via();
+        let expected = format!("HTTP/1.1 200 OK\r\nVia: 1.1 b\r\nVia: {via} equipoise\r\n\r\n");
+        assert_eq!(emitted_response(&head), expected);
+    }
+}
+
+#[test]
+fn a_malformed_head_is_refused_before_its_end() {
+    for text in
+        ["HTTP/1.1 2x", "HTTP/2", "<", "HTTP/1.1 200 OK\nA", "HTTP/1.1 200 OK\r\nA b", "HTTP/1.1 200X"]
+    {
+        assert!(ResponseHead::new().parse(text.as_bytes(), LIMITS, Method::Get, None).is_err(), "{text}");
+    }
+    let text = "HTTP/1.1 200 OK\r\nA: b\r\n\r\n";
+    for end in 0..text.len() {
+        let parsed = ResponseHead::new().parse(&text.as_bytes()[..end], LIMITS, Method::Get, None);
+        assert_eq!(parsed, Ok(Parsed::Partial), "{end}");
+    }
 }

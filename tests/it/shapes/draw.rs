@@ -81,6 +81,12 @@ pub(super) fn fields(rng: &mut Rng, hops: bool) -> Vec<Field> {
     fields
 }
 
+/// Leaves one of the fields of a name that may stand once.
+pub(super) fn keep_first(fields: &mut Vec<Field>, single: &str) {
+    let mut seen = false;
+    fields.retain(|(name, _)| !name.eq_ignore_ascii_case(single) || !std::mem::replace(&mut seen, true));
+}
+
 /// Puts a field at a random place.
 pub(super) fn insert(fields: &mut Vec<Field>, rng: &mut Rng, (name, value): (&str, &str)) {
     let name = if rng.bool() { name.to_owned() } else { name.to_ascii_lowercase() };

@@ -37,6 +37,9 @@ impl Request {
         };
         let trailers = if frame == Frame::Chunked { draw::trailers(rng) } else { Vec::new() };
         let mut fields = draw::fields(rng, true);
+        for single in ["Authorization", "Content-Type"] {
+            draw::keep_first(&mut fields, single);
+        }
         for (chance, name, value) in [
             (20, "TE", "trailers"),
             (20, "X-Forwarded-For", "1.2.3.4"),
@@ -109,7 +112,7 @@ impl Request {
                 (name.clone(), value.clone())
             }
         });
-        let added = [
+        let mut added = vec![
             ("X-Forwarded-For", "127.0.0.1"),
             ("X-Forwarded-Proto", "http"),
             ("X-Forwarded-Host", host),
@@ -117,6 +120,9 @@ impl Request {
             ("X-Request-Id", "*"),
             ("Via", "1.1 equipoise"),
         ];
+        if self.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("te")) {
+            added.extend([("Connection", "TE"), ("TE", "trailers")]);
+        }
         (kept.collect(), added.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 }

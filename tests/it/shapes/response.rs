@@ -129,7 +129,7 @@ impl Response {
             add("Transfer-Encoding", "chunked");
         }
         add("X-Request-Id", "*");
-        add("Via", "1.1 equipoise");
+        add("Via", if self.is_10 { "1.0 equipoise" } else { "1.1 equipoise" });
         if !self.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("date")) {
             add("Date", "*");
         }
