@@ -17,6 +17,8 @@ use crate::proxy::Worker;
 mod accept;
 mod bind;
 mod drive;
+mod head;
+mod linger;
 mod table;
 
 pub use bind::{Socket, bind};

@@ -22,4 +22,4 @@ pub use client::{Client, Seat};
 pub use exchange::{After, Arrival, LARGE_HEAD, Scratch, serve};
 pub use fault::Fault;
 pub use respond::refuse;
-pub use worker::Worker;
+pub use worker::{Desk, Desks, Worker};

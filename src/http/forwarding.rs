@@ -20,40 +20,90 @@ pub struct Origin {
     pub secure: bool,
     /// Whether the peer is in the listener's trusted_proxies.
     pub trusted: bool,
-    peer_text: Box<str>,
-    port_text: Box<str>,
-    /// The lines that a stranger's requests all get, written once: those before the host and the one after.
-    block: Box<[u8]>,
-    lines: [(Known, usize, usize); 2],
-    port_line: Box<[u8]>,
+    /// The lines that a stranger's requests all get, written once: those before the host, then the one after.
+    text: Box<[u8]>,
+    /// Length of the peer's address, of the scheme and of the port in it.
+    lens: [usize; 3],
 }
 
 impl Origin {
     /// For a connection from `peer` to `local_port` of ours.
     pub fn new(peer: SocketAddr, local_port: u16, secure: bool, trusted: bool) -> Self {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let (peer_text, port_text) = (peer.ip().to_string(), local_port.to_string());
-        let scheme = scheme(secure);
-        let block = format!("{FOR}: {peer_text}\r\n{PROTO}: {scheme}\r\n");
-        let port_line = format!("{PORT}: {port_text}\r\n");
-        let lines = [
-            (Known::XForwardedFor, FOR.len(), peer_text.len()),
-            (Known::XForwardedProto, PROTO.len(), scheme.len()),
+        let mut text = Vec::with_capacity(LINES_LEN);
+        let mut line = |name: &str, value: &dyn Fn(&mut Vec<u8>)| {
+            text.extend_from_slice(name.as_bytes());
+            text.extend_from_slice(b": ");
+            let from = text.len();
+            value(&mut text);
+            let len = text.len() - from;
+            text.extend_from_slice(b"\r\n");
+            len
+        };
+        let lens = [
+            line(FOR, &|out| write_address(peer.ip(), out)),
+            line(PROTO, &|out| out.extend_from_slice(scheme(secure).as_bytes())),
+            line(PORT, &|out| write_number(local_port, out)),
         ];
-        Self {
-            peer,
-            secure,
-            trusted,
-            peer_text: peer_text.into(),
-            port_text: port_text.into(),
-            block: block.into_bytes().into(),
-            lines,
-            port_line: port_line.into_bytes().into(),
-        }
+        Self { peer, secure, trusted, text: text.into(), lens }
+    }
+
+    fn peer_text(&self) -> &[u8] {
+        &self.text[FOR.len() + 2..][..self.lens[0]]
+    }
+
+    fn port_text(&self) -> &[u8] {
+        let line = self.port_line();
+        &line[PORT.len() + 2..line.len() - 2]
+    }
+
+    /// The lines before the host, and what they are.
+    fn first_lines(&self) -> (&[u8], [(Known, usize, usize); 2]) {
+        let lines = [
+            (Known::XForwardedFor, FOR.len(), self.lens[0]),
+            (Known::XForwardedProto, PROTO.len(), self.lens[1]),
+        ];
+        (&self.text[..self.text.len() - self.port_line().len()], lines)
+    }
+
+    /// The line after the host.
+    fn port_line(&self) -> &[u8] {
+        let len = PORT.len() + 2 + self.lens[2] + 2;
+        &self.text[self.text.len() - len..]
     }
 
     fn scheme(&self) -> &'static str {
         scheme(self.secure)
+    }
+}
+
+/// Room for the lines of an IPv4 peer; others make it grow once.
+const LINES_LEN: usize = 96;
+
+/// As `Display` writes it. Connections come by thousands a second, nearly all from IPv4 addresses, and the
+/// formatting machinery costs as much as reading their heads.
+fn write_address(address: IpAddr, out: &mut Vec<u8>) {
+    match address {
+        IpAddr::V4(address) => {
+            let [first, rest @ ..] = address.octets();
+            write_number(u16::from(first), out);
+            for octet in rest {
+                out.push(b'.');
+                write_number(u16::from(octet), out);
+            }
+        }
+        IpAddr::V6(address) => out.extend_from_slice(address.to_string().as_bytes()),
+    }
+}
+
+fn write_number(number: u16, out: &mut Vec<u8>) {
+    let mut place = 10_000;
+    while place > 1 && number < place {
+        place /= 10;
+    }
+    while place > 0 {
+        out.push(b'0' + (number / place % 10) as u8);
+        place /= 10;
     }
 }
 
@@ -112,10 +162,11 @@ impl Forwarding {
         remove_forwarding(fields, origin.trusted);
         match inherited {
             None => {
-                fields.append_block(&origin.block, &origin.lines);
+                let (block, lines) = origin.first_lines();
+                fields.append_block(block, &lines);
                 append_host(fields, b"", host);
-                let port = (Known::XForwardedPort, PORT.len(), origin.port_text.len());
-                fields.append_block(&origin.port_line, &[port]);
+                let port = (Known::XForwardedPort, PORT.len(), origin.lens[2]);
+                fields.append_block(origin.port_line(), &[port]);
             }
             Some(inherited) => {
                 inherited.write(fields, origin, host);
@@ -194,11 +245,11 @@ impl Inherited {
 
     fn write(&self, fields: &mut Fields, origin: &Origin, host: (usize, usize)) {
         let comma: &[u8] = if self.addresses.is_empty() { b"" } else { b", " };
-        let peer = origin.peer_text.as_bytes();
+        let peer = origin.peer_text();
         fields.append(Known::XForwardedFor, FOR, &[&self.addresses, comma, peer]);
         fields.append(Known::XForwardedProto, PROTO, &[or(&self.proto, origin.scheme().as_bytes())]);
         append_host(fields, &self.host, host);
-        fields.append(Known::XForwardedPort, PORT, &[or(&self.port, origin.port_text.as_bytes())]);
+        fields.append(Known::XForwardedPort, PORT, &[or(&self.port, origin.port_text())]);
         if !self.forwarded.is_empty() {
             let element = forwarded_element(origin, &fields.bytes()[host.0..host.0 + host.1]);
             fields.append(Known::Forwarded, "Forwarded", &[&self.forwarded, b", ", &element]);
@@ -255,10 +306,10 @@ fn is_request_id(value: &[u8]) -> bool {
 fn forwarded_element(origin: &Origin, host: &[u8]) -> Vec<u8> {
     let mut element = Vec::from(&b"for="[..]);
     match origin.peer.ip() {
-        IpAddr::V4(_) => element.extend_from_slice(origin.peer_text.as_bytes()),
+        IpAddr::V4(_) => element.extend_from_slice(origin.peer_text()),
         IpAddr::V6(_) => {
             element.extend_from_slice(b"\"[");
-            element.extend_from_slice(origin.peer_text.as_bytes());
+            element.extend_from_slice(origin.peer_text());
             element.extend_from_slice(b"]\"");
         }
     }

@@ -98,10 +98,29 @@ impl Client {
     pub fn poll_fill(&mut self, blocks: &Blocks, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let read = self.buffer.poll_fill(&self.stream, blocks, cx);
         if let Poll::Ready(Ok(n)) = read {
-            self.read += n as u64;
-            self.half_closed |= n == 0;
+            self.came(n);
         }
         read
+    }
+
+    /// The same from a socket that has just been said to be ready; `None` where it was not.
+    pub fn try_fill(&mut self, blocks: &Blocks) -> Option<io::Result<usize>> {
+        let read = self.buffer.try_fill(&self.stream, blocks);
+        if let Some(Ok(n)) = read {
+            self.came(n);
+        }
+        read
+    }
+
+    fn came(&mut self, n: usize) {
+        self.read += n as u64;
+        self.half_closed |= n == 0;
+    }
+
+    /// Whether nothing lies unread, as far as is known without asking the kernel.
+    pub(super) fn is_silent(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.buffer.is_empty() && self.stream.poll_read_ready(&mut cx).is_pending()
     }
 
     /// Writes all that is to be written.

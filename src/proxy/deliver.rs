@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::attempt::Attempt;
 use super::converse::client_fault;
-use super::exchange::Exchange;
+use super::exchange::{Ended, Exchange};
 use super::fault::Fault;
 use super::pace::Pace;
 use super::pipe::{Ends, Pipe, PipeError, Replay, Waiting};
@@ -63,7 +63,11 @@ impl Exchange<'_> {
             };
             self.worker.upstream.release(connection, keep_for, self.now);
         }
-        self.ended_cleanly = keep_client;
+        self.ended = match keep_client {
+            true => Ended::Kept,
+            false if upload.done => Ended::Whole,
+            false => Ended::Early,
+        };
         Ok(())
     }
 

@@ -25,6 +25,9 @@ pub enum After {
     Next,
     /// It is closed once all is written, reading on for a while so that the answer arrives.
     Linger,
+    /// It is closed: all was read and written, and nothing lies unread that would turn the close into a reset
+    /// (RFC 9112 9.6).
+    Close,
     /// It is closed at once, so that a short answer cannot be taken for a whole one.
     Abort,
 }
@@ -74,7 +77,7 @@ pub async fn serve(
         client_address: None,
         retries: 0,
         status: None,
-        ended_cleanly: false,
+        ended: Ended::Early,
     };
     let (route, outcome) = match exchange.admit() {
         Ok(route) => (Some(route), exchange.run(route).await),
@@ -109,8 +112,19 @@ pub(super) struct Exchange<'a> {
     pub(super) unread: bool,
     /// Wakes to look after a client that is not read from; made when it is first needed.
     pub(super) lookout: Option<Timer>,
-    /// The client may send its next request.
-    pub(super) ended_cleanly: bool,
+    /// How an exchange without a fault has ended.
+    pub(super) ended: Ended,
+}
+
+/// How far both messages of an exchange had come at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Both were whole, and the client may send its next request.
+    Kept,
+    /// Both were whole, and the connection ends with them.
+    Whole,
+    /// The request may not have been whole.
+    Early,
 }
 
 impl<'a> Exchange<'a> {
@@ -230,7 +244,11 @@ impl<'a> Exchange<'a> {
     async fn settle(&mut self, outcome: Result<(), Fault>) -> (u16, After) {
         let fault = match outcome {
             Ok(()) => {
-                let after = if self.ended_cleanly { After::Next } else { After::Linger };
+                let after = match self.ended {
+                    Ended::Kept => After::Next,
+                    Ended::Whole if self.client.is_silent() => After::Close,
+                    Ended::Whole | Ended::Early => After::Linger,
+                };
                 return (self.status.unwrap_or(0), after);
             }
             Err(fault) => fault,

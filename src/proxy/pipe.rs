@@ -145,6 +145,10 @@ impl Pipe {
     /// outgoing bytes, has been written.
     pub(super) fn poll(&mut self, ends: &mut Ends<'_>, cx: &mut Context<'_>) -> Poll<Result<(), PipeError>> {
         loop {
+            if self.conduit.is_some() && self.poll_splice(ends, cx)?.is_pending() {
+                // The decoder is ahead of what has been written: only an empty conduit may end the body.
+                return Poll::Pending;
+            }
             if self.gather(ends)? {
                 continue;
             }
@@ -158,10 +162,7 @@ impl Pipe {
                 return Poll::Ready(Ok(()));
             }
             if self.may_splice(ends) {
-                match self.poll_splice(ends, cx)? {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(()) => continue,
-                }
+                continue;
             }
             match ends.buffer.poll_fill(ends.source, ends.blocks, cx) {
                 Poll::Pending => return self.wait(Waiting::Source),
@@ -175,9 +176,6 @@ impl Pipe {
 
     /// Whether what follows goes through the kernel alone. Nothing is buffered when this is asked.
     fn may_splice(&mut self, ends: &mut Ends<'_>) -> bool {
-        if self.conduit.is_some() {
-            return true;
-        }
         let ahead = self.decoder.raw_ahead();
         let pays = match self.decoder.may_end_by_close() {
             true => self.data >= SPLICE_UNKNOWN_AFTER,
@@ -336,3 +334,6 @@ impl Pipe {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

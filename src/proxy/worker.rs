@@ -7,7 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 
-use crate::http::DateCache;
+use super::exchange::Scratch;
+use crate::http::{DateCache, RequestHead};
 use crate::snapshot::Snapshot;
 use crate::timer::Wheel;
 use crate::upstream::{Fleet, Upstream};
@@ -15,6 +16,37 @@ use crate::wire::Blocks;
 
 /// How old the cached wall-clock second may be.
 const DATE_AGE: Duration = Duration::from_millis(500);
+
+/// Desks that are kept for the next connections.
+const MAX_SPARE_DESKS: usize = 256;
+
+/// The memory of one exchange, used again by the next one.
+#[derive(Debug, Default)]
+pub struct Desk {
+    /// The request's head.
+    pub request: RequestHead,
+    /// All the rest.
+    pub scratch: Scratch,
+}
+
+/// The desks that nobody works at. Idle connections have none.
+#[derive(Debug, Default)]
+pub struct Desks(RefCell<Vec<Desk>>);
+
+impl Desks {
+    /// A free one, or a new one.
+    pub fn take(&self) -> Desk {
+        self.0.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Gives one back whose last head was read to its end.
+    pub fn give(&self, desk: Desk) {
+        let mut spare = self.0.borrow_mut();
+        if spare.len() < MAX_SPARE_DESKS {
+            spare.push(desk);
+        }
+    }
+}
 
 /// One worker: its clock, buffers, backend connections and view of the configuration. Lives on one
 /// thread.
@@ -26,6 +58,8 @@ pub struct Worker {
     pub wheel: Wheel,
     /// Its spare buffers.
     pub blocks: Blocks,
+    /// What its exchanges work with.
+    pub desks: Desks,
     /// Its backend connections.
     pub upstream: Upstream,
     /// Its randomness.
@@ -46,6 +80,7 @@ impl Worker {
             upstream: Upstream::new(wheel.clone(), blocks.clone(), fleet, index),
             wheel,
             blocks,
+            desks: Desks::default(),
             random: RefCell::new(fastrand::Rng::new()),
             draining: Cell::new(false),
             snapshot: RefCell::new(Cache::new(snapshot)),

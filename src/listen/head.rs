@@ -1,0 +1,192 @@
+//! The wait for a request's head.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::drive::Drive;
+use crate::http::{Parsed, Refusal, RequestHead};
+use crate::proxy::{Arrival, LARGE_HEAD};
+
+/// How long a connection that waits for its next request keeps what exchanges need.
+const BUSY_FOR: Duration = Duration::from_secs(1);
+
+/// How long a new connection's first request is waited for once the end has been announced.
+const FIRST_GRACE: Duration = Duration::from_millis(500);
+
+/// Where the wait for a head stands.
+struct Waiting {
+    /// When its first byte was there.
+    began: Option<Instant>,
+    /// It is the first of its connection.
+    first: bool,
+    /// It has been given its last time to come.
+    graced: bool,
+}
+
+/// Why no head came.
+pub(super) enum NoHead {
+    /// Nothing has come for a while, and it may still.
+    Idle,
+    /// Nothing to answer: the client left, or was silent for too long.
+    Silent,
+    /// The status to answer with.
+    Refused(Refusal),
+}
+
+impl Drive {
+    /// Waits until an idle client has sent something; `false` where it is to be left.
+    pub(super) async fn awaken(&mut self, since: Instant, first: bool) -> bool {
+        let patience = if first { self.listener.head_timeout } else { self.listener.keep_alive };
+        self.client.timer.arm(since + patience);
+        self.client.seat.idle.set(true);
+        let mut waiting = Waiting { began: None, first, graced: false };
+        let stays = poll_fn(|cx| {
+            if self.client.timer.has_fired() {
+                return Poll::Ready(false);
+            }
+            if let Poll::Ready(ready) = self.client.stream.poll_read_ready(cx) {
+                return Poll::Ready(ready.is_ok());
+            }
+            self.follow_reload(false);
+            if self.leaves(&mut waiting) { Poll::Ready(false) } else { Poll::Pending }
+        })
+        .await;
+        self.client.seat.idle.set(false);
+        stays
+    }
+
+    /// Reads the next head; gives when it came.
+    pub(super) async fn head(
+        &mut self,
+        request: &mut RequestHead,
+        wait_from: Instant,
+        first: bool,
+    ) -> Result<Arrival, NoHead> {
+        // A client that takes no answers gets no further request served: its answers would pile up here.
+        if !self.client.out.is_empty() {
+            self.flush().await?;
+        }
+        self.pass_blank_lines();
+        let mut waiting = Waiting { began: None, first, graced: false };
+        if !self.client.buffer.is_empty() {
+            if self.parse(request)? {
+                return Ok(Arrival { began: wait_from, complete: wait_from });
+            }
+            waiting.began = Some(wait_from);
+        }
+        let patience = match waiting.began {
+            None if !first => BUSY_FOR.min(self.listener.keep_alive),
+            _ => self.listener.head_timeout,
+        };
+        self.client.timer.arm(wait_from + patience);
+        self.client.seat.idle.set(waiting.began.is_none());
+        let read = poll_fn(|cx| self.poll_head(request, &mut waiting, cx)).await;
+        self.client.seat.idle.set(false);
+        read
+    }
+
+    /// Writes what is to be written, as long as the client takes it.
+    async fn flush(&mut self) -> Result<(), NoHead> {
+        let mut written = None;
+        poll_fn(|cx| {
+            match self.client.poll_flush(cx) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(NoHead::Silent)),
+                Poll::Pending if written == Some(self.client.wrote) => {}
+                Poll::Pending => {
+                    written = Some(self.client.wrote);
+                    self.client.timer.arm(Instant::now() + self.listener.write_timeout);
+                }
+            }
+            if self.client.timer.has_fired() { Poll::Ready(Err(NoHead::Silent)) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    /// Empty lines between requests begin none (RFC 9112 2.2).
+    fn pass_blank_lines(&mut self) {
+        while self.client.buffer.filled().starts_with(b"\r\n") {
+            self.client.buffer.consume(2);
+        }
+    }
+
+    fn parse(&mut self, request: &mut RequestHead) -> Result<bool, NoHead> {
+        let bytes = self.client.buffer.filled();
+        match request.parse(bytes, self.listener.head, self.listener.policy).map_err(NoHead::Refused)? {
+            Parsed::Complete(used) => {
+                self.client.buffer.consume(used);
+                self.large |= used > LARGE_HEAD;
+                Ok(true)
+            }
+            Parsed::Partial => Ok(false),
+        }
+    }
+
+    fn poll_head(
+        &mut self,
+        request: &mut RequestHead,
+        waiting: &mut Waiting,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Arrival, NoHead>> {
+        if self.client.timer.has_fired() {
+            return Poll::Ready(Err(match waiting.began {
+                Some(_) => NoHead::Refused(Refusal { status: 408, reason: "head not complete in time" }),
+                None if waiting.first => NoHead::Silent,
+                None => NoHead::Idle,
+            }));
+        }
+        loop {
+            if self.client.half_closed {
+                return Poll::Ready(Err(NoHead::Silent));
+            }
+            match self.client.poll_fill(&self.worker.blocks, cx) {
+                Poll::Pending if self.client.buffer.is_empty() => {
+                    // An idle connection holds no memory but its own.
+                    self.client.buffer.release(&self.worker.blocks);
+                    self.client.out.release(&self.worker.blocks);
+                    self.follow_reload(false);
+                    return if self.leaves(waiting) {
+                        Poll::Ready(Err(NoHead::Silent))
+                    } else {
+                        Poll::Pending
+                    };
+                }
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(n)) if n > 0 => {}
+                Poll::Ready(_) => return Poll::Ready(Err(NoHead::Silent)),
+            }
+            let first_read = waiting.began.is_none();
+            if first_read {
+                self.pass_blank_lines();
+                if self.client.buffer.is_empty() {
+                    continue;
+                }
+                waiting.began = Some(Instant::now());
+                self.client.seat.idle.set(false);
+            }
+            let began = waiting.began.unwrap_or_else(Instant::now);
+            match self.parse(request) {
+                Ok(true) => {
+                    let complete = if first_read { began } else { Instant::now() };
+                    return Poll::Ready(Ok(Arrival { began, complete }));
+                }
+                Ok(false) => self.client.timer.arm(began + self.listener.head_timeout),
+                Err(refused) => return Poll::Ready(Err(refused)),
+            }
+        }
+    }
+
+    /// Whether a connection on which nothing has come is to end. One that was accepted a moment ago has
+    /// its request on the way: it is given the time to arrive.
+    fn leaves(&self, waiting: &mut Waiting) -> bool {
+        if waiting.began.is_some() || !(self.client.seat.leave.get() || self.worker.is_draining()) {
+            return false;
+        }
+        if waiting.first && !waiting.graced {
+            waiting.graced = true;
+            self.client.timer.arm(Instant::now() + FIRST_GRACE);
+        }
+        !waiting.first
+    }
+}
