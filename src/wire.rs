@@ -108,18 +108,12 @@ impl Buffer {
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(stream.poll_read_ready(cx))?;
-            if let Some(read) = self.try_fill(stream, blocks) {
+            self.make_room(blocks);
+            if let Some(read) = recv(stream, &mut self.bytes) {
+                self.hungry = self.bytes.len() == self.bytes.capacity();
                 return Poll::Ready(read);
             }
         }
-    }
-
-    /// The same from a socket that has just been said to be ready; `None` where it was not.
-    pub fn try_fill(&mut self, stream: &TcpStream, blocks: &Blocks) -> Option<io::Result<usize>> {
-        self.make_room(blocks);
-        let read = recv(stream, &mut self.bytes)?;
-        self.hungry = self.bytes.len() == self.bytes.capacity();
-        Some(read)
     }
 
     fn make_room(&mut self, blocks: &Blocks) {

@@ -46,7 +46,8 @@ pub(super) fn begin(
     // Both of one moment: a listener older than its snapshot would never be looked up again.
     let listener = snapshot.listener(&listener.name).cloned().unwrap_or(listener);
     listener.series.connection_opened(worker.index);
-    let drive = Drive {
+    // In a box: a future holds what it was given twice, where it came in and where it is used.
+    let drive = Box::new(Drive {
         worker: Rc::clone(worker),
         listener,
         snapshot,
@@ -54,7 +55,7 @@ pub(super) fn begin(
         large: false,
         _chair: chair,
         _places: visit.places,
-    };
+    });
     let task = tokio::task::spawn_local(drive.run(now));
     table.served_by(index, task.abort_handle());
 }
@@ -74,7 +75,7 @@ pub(super) struct Drive {
 impl Drive {
     /// Waits for bytes with next to no memory, and takes what exchanges need only while there are some: most
     /// connections are idle most of the time.
-    async fn run(mut self, accepted: Instant) {
+    async fn run(mut self: Box<Self>, accepted: Instant) {
         poll_fn(|cx| {
             self.client.timer.wake(cx.waker());
             *self.client.seat.waker.borrow_mut() = Some(cx.waker().clone());
@@ -83,8 +84,8 @@ impl Drive {
         .await;
         // A connection that has just been opened is expected to speak at once.
         let (mut idle_since, mut first) = (accepted, true);
-        while self.awaken(idle_since, first).await {
-            match Box::pin(self.busy(idle_since, first)).await {
+        while let Some(woken) = self.awaken(idle_since, first).await {
+            match Box::pin(self.busy(woken, first)).await {
                 Some(since) => (idle_since, first) = (since, false),
                 None => return,
             }

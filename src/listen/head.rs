@@ -9,7 +9,7 @@ use crate::http::{Parsed, Refusal, RequestHead};
 use crate::proxy::{Arrival, LARGE_HEAD};
 
 /// How long a connection that waits for its next request keeps what exchanges need.
-const BUSY_FOR: Duration = Duration::from_secs(1);
+const BUSY_FOR: Duration = Duration::from_millis(100);
 
 /// How long a new connection's first request is waited for once the end has been announced.
 const FIRST_GRACE: Duration = Duration::from_millis(500);
@@ -35,8 +35,8 @@ pub(super) enum NoHead {
 }
 
 impl Drive {
-    /// Waits until an idle client has sent something; `false` where it is to be left.
-    pub(super) async fn awaken(&mut self, since: Instant, first: bool) -> bool {
+    /// Waits until an idle client has sent something, and reads it; `None` where it is to be left.
+    pub(super) async fn awaken(&mut self, since: Instant, first: bool) -> Option<Instant> {
         let patience = if first { self.listener.head_timeout } else { self.listener.keep_alive };
         self.client.timer.arm(since + patience);
         self.client.seat.idle.set(true);
@@ -45,15 +45,17 @@ impl Drive {
             if self.client.timer.has_fired() {
                 return Poll::Ready(false);
             }
-            if let Poll::Ready(ready) = self.client.stream.poll_read_ready(cx) {
-                return Poll::Ready(ready.is_ok());
+            if let Poll::Ready(read) = self.client.poll_fill(&self.worker.blocks, cx) {
+                return Poll::Ready(matches!(read, Ok(n) if n > 0));
             }
+            // A new connection is read from in the hope that its request came with it.
+            self.client.buffer.release(&self.worker.blocks);
             self.follow_reload(false);
             if self.leaves(&mut waiting) { Poll::Ready(false) } else { Poll::Pending }
         })
         .await;
         self.client.seat.idle.set(false);
-        stays
+        stays.then(Instant::now)
     }
 
     /// Reads the next head; gives when it came.

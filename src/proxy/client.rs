@@ -103,15 +103,6 @@ impl Client {
         read
     }
 
-    /// The same from a socket that has just been said to be ready; `None` where it was not.
-    pub fn try_fill(&mut self, blocks: &Blocks) -> Option<io::Result<usize>> {
-        let read = self.buffer.try_fill(&self.stream, blocks);
-        if let Some(Ok(n)) = read {
-            self.came(n);
-        }
-        read
-    }
-
     fn came(&mut self, n: usize) {
         self.read += n as u64;
         self.half_closed |= n == 0;
