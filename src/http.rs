@@ -32,7 +32,7 @@ pub use forwarding::{Forwarding, Origin, client_address};
 pub use framing::Body;
 pub use hop::Upgrade;
 pub use method::Method;
-pub use parse::{HeadLimits, Parsed};
+pub use parse::{HeadLimits, Parsed, leading_blank};
 pub use policy::{HeadPolicy, Underscores};
 pub use request::{RequestHead, Version};
 pub use response::{Interim, ResponseHead};

@@ -159,6 +159,11 @@ impl Outgoing {
         self.len() == 0
     }
 
+    /// Forgets all but the first `len` of the bytes that are not written.
+    pub fn truncate(&mut self, len: usize) {
+        self.bytes.truncate(self.written + len);
+    }
+
     /// Forgets what is not written.
     pub fn clear(&mut self) {
         self.bytes.clear();

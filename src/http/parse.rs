@@ -250,16 +250,14 @@ fn line_end(bytes: &[u8], at: usize, otherwise: Flaw) -> Result<usize, Stop> {
     }
 }
 
-/// Bytes of empty lines before a request line that are passed over (RFC 9112 2.2 asks for one).
-const MAX_LEADING: usize = 4;
-
-/// Length of the empty lines that a client may send before its request line.
-pub(super) fn leading_blank(buf: &[u8]) -> usize {
-    let mut skip = 0;
-    while skip < MAX_LEADING && buf[skip..].starts_with(b"\r\n") {
-        skip += 2;
+/// Length of the empty lines that stand before a request line. They begin no request (RFC 9112 2.2): whoever
+/// reads the connection throws them away.
+pub fn leading_blank(bytes: &[u8]) -> usize {
+    let mut len = 0;
+    while bytes[len..].starts_with(b"\r\n") {
+        len += 2;
     }
-    skip
+    len
 }
 
 /// Finds the end of the head that begins at 0: past the empty line. `from` is how far an earlier, shorter

@@ -82,6 +82,9 @@ impl RequestHead {
     /// complete is refused as early as it is known to be wrong.
     pub fn parse(&mut self, buf: &[u8], limits: HeadLimits, policy: HeadPolicy) -> Result<Parsed, Refusal> {
         let skip = parse::leading_blank(buf);
+        if skip > limits.max_size {
+            return Err(Refusal::bad("nothing but empty lines"));
+        }
         let bytes = &buf[skip..];
         // The ordinary head comes whole, and is read without a search for its end first.
         if self.scanned > 0 && !self.has_ended(bytes)? {

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::drive::Drive;
-use crate::http::{Parsed, Refusal, RequestHead};
+use crate::http::{Parsed, Refusal, RequestHead, leading_blank};
 use crate::proxy::{Arrival, LARGE_HEAD};
 
 /// How long a connection that waits for its next request keeps what exchanges need.
@@ -69,9 +69,8 @@ impl Drive {
         if !self.client.out.is_empty() {
             self.flush().await?;
         }
-        self.pass_blank_lines();
         let mut waiting = Waiting { began: None, first, graced: false };
-        if !self.client.buffer.is_empty() {
+        if self.pass_blank_lines() {
             if self.parse(request)? {
                 return Ok(Arrival { began: wait_from, complete: wait_from });
             }
@@ -106,11 +105,11 @@ impl Drive {
         .await
     }
 
-    /// Empty lines between requests begin none (RFC 9112 2.2).
-    fn pass_blank_lines(&mut self) {
-        while self.client.buffer.filled().starts_with(b"\r\n") {
-            self.client.buffer.consume(2);
-        }
+    /// Empty lines between requests begin none (RFC 9112 2.2). Says whether there is more than them, or than
+    /// the half of one.
+    fn pass_blank_lines(&mut self) -> bool {
+        self.client.buffer.consume(leading_blank(self.client.buffer.filled()));
+        !matches!(self.client.buffer.filled(), b"" | b"\r")
     }
 
     fn parse(&mut self, request: &mut RequestHead) -> Result<bool, NoHead> {
@@ -160,8 +159,7 @@ impl Drive {
             }
             let first_read = waiting.began.is_none();
             if first_read {
-                self.pass_blank_lines();
-                if self.client.buffer.is_empty() {
+                if !self.pass_blank_lines() {
                     continue;
                 }
                 waiting.began = Some(Instant::now());

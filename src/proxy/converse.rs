@@ -192,7 +192,8 @@ impl Exchange<'_> {
             match connection.buffer.poll_fill(&connection.stream, &self.worker.blocks, cx) {
                 Poll::Pending => return Ok(Poll::Pending),
                 Poll::Ready(Ok(n)) if n > 0 => {}
-                Poll::Ready(_) if connection.buffer.is_empty() => {
+                // Behind an interim response it is not the end of an idle connection.
+                Poll::Ready(_) if connection.buffer.is_empty() && talk.interim == 0 => {
                     return Err(Trouble::Backend(Failure::Reset));
                 }
                 Poll::Ready(_) => return Err(Trouble::Backend(Failure::Invalid)),

@@ -42,6 +42,8 @@ impl Exchange<'_> {
             // Bytes of the request would be taken for the new protocol's.
             return Err(attempt.fault(crate::resilience::Failure::Invalid));
         }
+        // An answer before this one may still be on its way.
+        let queued = self.client.out.len();
         let (keep_client, framing) = self.begin_response(upload);
         if self.scratch.response.interim == Interim::Switching {
             let ended = tunnel::run(self, &mut connection, pool.tunnel_timeout).await;
@@ -49,7 +51,13 @@ impl Exchange<'_> {
             return ended;
         }
         let mut download = self.download(pool, framing);
-        poll_fn(|cx| self.poll_deliver(&mut connection, upload, &mut download, cx)).await?;
+        let delivered = poll_fn(|cx| self.poll_deliver(&mut connection, upload, &mut download, cx)).await;
+        if delivered == Err(Fault::Cut) && download.written == 0 {
+            // Nothing of the response has left: there is still time to say what became of it.
+            self.client.out.truncate(queued);
+            self.status = None;
+        }
+        delivered?;
         self.now = Instant::now();
         let response = &self.scratch.response;
         let strays = !connection.buffer.is_empty();

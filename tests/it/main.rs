@@ -20,6 +20,7 @@ mod origin;
 
 mod balance;
 mod check;
+mod corpus;
 mod exchange;
 mod forwarding;
 mod hostile;

@@ -181,16 +181,28 @@ fn host_must_stand_once_and_be_valid() {
 }
 
 #[test]
-fn two_empty_lines_may_come_first() {
-    for (blank, expected) in
-        [("\r\n", None), ("\r\n\r\n", None), ("\r\n\r\n\r\n", Some(400)), ("\n", Some(400))]
-    {
+fn empty_lines_may_come_first() {
+    for (blank, expected) in [
+        ("\r\n", None),
+        ("\r\n\r\n\r\n\r\n", None),
+        ("\n", Some(400)),
+        ("\r\n\n", Some(400)),
+        ("\r", Some(400)),
+    ] {
         let text = format!("{blank}GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(refused(&text), expected, "{}", blank.escape_debug());
         if expected.is_none() {
             assert_eq!(emitted(&request(&text).unwrap()), text[blank.len()..]);
         }
     }
+    // Each byte on its own, then the request.
+    let text = b"\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut head = RequestHead::new();
+    for end in 0..text.len() {
+        assert_eq!(head.parse(&text[..end], LIMITS, POLICY), Ok(Parsed::Partial), "{end}");
+    }
+    assert_eq!(head.parse(text, LIMITS, POLICY), Ok(Parsed::Complete(text.len())));
+    assert_eq!(refused("\r\n".repeat(3000)), Some(400), "an end to it there must be");
 }
 
 #[test]
