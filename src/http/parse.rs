@@ -220,9 +220,9 @@ fn field_line(bytes: &[u8], start: usize) -> Result<Line, Stop> {
     let rest = &bytes[start..];
     let name_len = octets::before_colon(rest);
     let name = &rest[..name_len];
-    // A name that we know is a token: only the others are walked over again.
+    // A name that we know to its last octet is a token: only the others are walked over again.
     let known = Known::from_name(name);
-    if known == Known::Other && octets::token_len(name) < name_len || name.is_empty() {
+    if !known.is_spelt_out() && octets::token_len(name) < name_len || name.is_empty() {
         return Err(Flaw::Name.into());
     }
     if name_len == rest.len() {

@@ -35,7 +35,7 @@ pub(super) enum Verdict {
 }
 
 impl Underscores {
-    /// Judges a name that is none of those we know; none of those has an underscore.
+    /// Judges a name that was not known to its last octet; those that were have no underscore.
     #[inline]
     pub(super) fn judge(self, name: &[u8]) -> Verdict {
         // Names are too short for a search by blocks to pay.

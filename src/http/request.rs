@@ -218,7 +218,7 @@ impl RequestHead {
         (self.method_len, self.target, self.version) = (line.method, line.target, line.version);
         let fields = &mut self.fields;
         parse::field_lines(bytes, line.end, limits.max_fields, |line| {
-            if line.known == Known::Other {
+            if !line.known.is_spelt_out() {
                 match underscores.judge(&bytes[line.start..line.start + line.name_len]) {
                     Verdict::Pass => {}
                     Verdict::Drop => return Ok(()),

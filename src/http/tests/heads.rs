@@ -126,6 +126,9 @@ fn line_ends_and_fields_are_judged() {
         ("A: b\u{7f}\r\n", Some(400)),
         ("A\u{0}: b\r\n", Some(400)),
         ("A\r: b\r\n", Some(400)),
+        ("X-Forwarded-B c: d\r\n", Some(400)),
+        ("X-Forwarded-B\r\nC: d\r\n", Some(400)),
+        ("X-Forwarded-\u{0}: d\r\n", Some(400)),
     ];
     for (lines, expected) in table {
         assert_eq!(refused(with_fields(lines)), *expected, "{}", lines.escape_debug());

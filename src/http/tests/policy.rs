@@ -26,6 +26,8 @@ fn underscores_are_judged_as_the_listener_says() {
     assert_eq!(left(Underscores::Drop, &format!("{both}A: 1\r\n")), Ok("A: 1\r\n".into()));
     assert_eq!(left(Underscores::Reject, "my_field: x\r\n"), Err(400));
     assert_eq!(left(Underscores::Reject, "A: x_y\r\n"), Ok("A: x_y\r\n".into()));
+    assert_eq!(left(Underscores::Reject, "X-Forwarded-a_b: 1\r\n"), Err(400));
+    assert_eq!(left(Underscores::Drop, "X-Forwarded-a_b: 1\r\n"), Ok(String::new()));
     let long = format!("{}_: 1\r\n", "x".repeat(60));
     assert_eq!(left(Underscores::Safe, &long), Ok(long.clone()));
     assert_eq!(left(Underscores::Drop, &long), Ok(String::new()));
