@@ -10,7 +10,6 @@
     clippy::panic,
     reason = "what a test cannot do must fail the test"
 )]
-#![allow(missing_docs, unreachable_pub, reason = "the modules are those of other tests")]
 
 #[allow(dead_code, reason = "the corpus test uses more of it")]
 #[path = "it/corpus/case.rs"]

@@ -137,10 +137,10 @@ impl Known {
     }
 }
 
-/// Whether a name is `known`, which is in lower case, whatever its own case. Without a branch for each octet:
+/// Whether a word is `known`, which is in lower case, whatever its own case. Without a branch for each octet:
 /// every field of every message is asked.
 #[inline(always)]
-fn is<const LEN: usize>(name: &[u8], known: &[u8; LEN]) -> bool {
+pub(super) fn is<const LEN: usize>(name: &[u8], known: &[u8; LEN]) -> bool {
     let Some(name) = name.as_array::<LEN>() else { return false };
     let differs = name.iter().zip(known).fold(0, |differs, (octet, like)| {
         // Only a letter has another case: elsewhere the bit must be as it is.

@@ -150,7 +150,8 @@ impl Fields {
             }
             for name in read(&self.bytes, &line).value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
                 let known = Known::from_name(name);
-                if name.is_empty() || known == naming || spared(known) {
+                let absent = known.is_spelt_out() && !self.kinds.has(known);
+                if name.is_empty() || known == naming || absent || spared(known) {
                     continue;
                 }
                 for field in &mut self.list {
@@ -169,22 +170,42 @@ impl Fields {
         Some((first.value as usize, first.value_len as usize))
     }
 
-    /// Gives the first line of one kind the plainest spelling of `value`: its name as it came, a colon, a
+    /// Whether the first line of one kind is a name, a colon, one space, this value, CRLF.
+    fn is_plain(&self, field: &Field, value: &[u8]) -> bool {
+        let (line, end) = (field.line as usize + field.name_len as usize, field.end as usize);
+        let told = &self.bytes[line..end];
+        told.len() == value.len() + 4 && told[1] == b' ' && told[2..value.len() + 2] == *value
+    }
+
+    /// Gives the first line of one kind the plainest spelling of its value: its name as it came, a colon, one
     /// space, the value, CRLF. Nothing is copied where it has that already.
     pub(super) fn spell_plainly(&mut self, known: Known, value: &[u8]) {
         let Some(at) = self.list.iter().position(|f| f.live && f.known == known) else { return };
         let field = self.list[at];
-        let (line, name) = (field.line as usize, field.name_len as usize);
-        let told = &self.bytes[line + name..field.end as usize];
-        if told.strip_prefix(b": ").and_then(|told| told.strip_suffix(b"\r\n")) == Some(value) {
+        if self.is_plain(&field, value) {
             return;
         }
-        let (start, len) = (self.bytes.len(), value.len());
+        let (line, name, start) = (field.line as usize, field.name_len as usize, self.bytes.len());
         self.bytes.extend_from_within(line..line + name);
         [b": ", value, b"\r\n"].iter().for_each(|part| self.bytes.extend_from_slice(part));
-        let value = (start + name + 2) as u32;
-        let end = self.bytes.len() as u32;
-        self.list[at] = Field { line: start as u32, end, value, value_len: len as u32, ..field };
+        let (value_start, end) = (start + name + 2, self.bytes.len());
+        self.list[at] = Field {
+            line: start as u32,
+            end: end as u32,
+            value: value_start as u32,
+            value_len: value.len() as u32,
+            ..field
+        };
+    }
+
+    /// The same with a number for the value.
+    pub(super) fn spell_number(&mut self, known: Known, number: u64) {
+        let Some(field) = self.list.iter().find(|f| f.live && f.known == known) else { return };
+        let value = read(&self.bytes, field).value;
+        let digits = value.iter().all(u8::is_ascii_digit) && (value.len() == 1 || !value.starts_with(b"0"));
+        if !(digits && self.is_plain(field, value)) {
+            self.spell_plainly(known, number.to_string().as_bytes());
+        }
     }
 
     /// Adds a line at the end. `name` and the value's parts must be free of controls: they are ours, or

@@ -65,21 +65,6 @@ pub(super) fn declared(fields: &Fields, is_http_10: bool) -> Result<Declared, Fr
     Err(judge_codings(fields))
 }
 
-/// Spells Content-Length as this number, and no other way.
-pub(super) fn spell_length(fields: &mut Fields, length: u64) {
-    let mut digits = [0; 20];
-    let mut left = length;
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (left % 10) as u8;
-        left /= 10;
-        if left == 0 {
-            return fields.spell_plainly(Known::ContentLength, &digits[start..]);
-        }
-    }
-}
-
 /// One run of digits that fits 64 bits; no sign, no space, no list.
 fn parse_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() {

@@ -1,6 +1,6 @@
 //! What belongs to one connection only (RFC 9110 7.6.1) and is never passed on.
 
-use super::field::{Kinds, Known};
+use super::field::{Kinds, Known, is};
 use super::fields::Fields;
 
 /// The protocol a client asks to change to.
@@ -53,18 +53,35 @@ pub(super) struct Options {
     pub(super) too_many: bool,
 }
 
+impl Options {
+    fn note(&mut self, option: &[u8]) {
+        self.close |= is(option, b"close");
+        self.keep_alive |= is(option, b"keep-alive");
+        self.upgrade |= is(option, b"upgrade");
+    }
+}
+
 /// Reads the options of every Connection line.
 pub(super) fn connection_options(fields: &Fields) -> Options {
     let mut options = Options::default();
     if !fields.may_have(Kinds::of(&[Known::Connection])) {
         return options;
     }
-    for (index, option) in options_of(fields).enumerate() {
-        options.too_many |= index >= MAX_OPTIONS;
-        options.close |= option.eq_ignore_ascii_case(b"close");
-        options.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-        options.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+    let mut count = 0;
+    for value in fields.values(Known::Connection) {
+        // Nearly every line has one option.
+        if memchr::memchr(b',', value).is_none() {
+            count += 1;
+            options.note(value);
+            continue;
+        }
+        for option in value.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|option| !option.is_empty())
+        {
+            count += 1;
+            options.note(option);
+        }
     }
+    options.too_many = count > MAX_OPTIONS;
     options
 }
 
@@ -126,12 +143,4 @@ pub(super) fn takes_trailers(fields: &Fields) -> bool {
         .values(Known::Te)
         .flat_map(|value| value.split(|b| *b == b','))
         .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-}
-
-fn options_of(fields: &Fields) -> impl Iterator<Item = &[u8]> {
-    fields
-        .values(Known::Connection)
-        .flat_map(|value| value.split(|b| *b == b','))
-        .map(<[u8]>::trim_ascii)
-        .filter(|option| !option.is_empty())
 }

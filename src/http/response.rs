@@ -6,7 +6,7 @@ use super::Invalid;
 use super::field::Known;
 use super::fields::Fields;
 use super::forwarding::append_via;
-use super::framing::{self, Body, Declared, FramingError, declared};
+use super::framing::{Body, Declared, FramingError, declared};
 use super::hop::{self, Upgrade};
 use super::method::Method;
 use super::parse::{self, HeadLimits, Parsed, Stop};
@@ -196,7 +196,7 @@ impl ResponseHead {
                 self.fields.remove(Known::ContentLength);
                 self.fields.remove(Known::TransferEncoding);
             }
-            Declared::Length(length) => framing::spell_length(&mut self.fields, length),
+            Declared::Length(length) => self.fields.spell_number(Known::ContentLength, length),
             Declared::Chunked => self.fields.spell_plainly(Known::TransferEncoding, b"chunked"),
         }
         let bodiless = unframed || self.status == 304 || method == Method::Head;

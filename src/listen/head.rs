@@ -22,6 +22,8 @@ struct Waiting {
     first: bool,
     /// It has been given its last time to come.
     graced: bool,
+    /// The half of an empty line has come, and holds memory: it is not waited for as long as for nothing.
+    halved: bool,
 }
 
 /// Why no head came.
@@ -40,7 +42,7 @@ impl Drive {
         let patience = if first { self.listener.head_timeout } else { self.listener.keep_alive };
         self.client.timer.arm(since + patience);
         self.client.seat.idle.set(true);
-        let mut waiting = Waiting { began: None, first, graced: false };
+        let mut waiting = Waiting { began: None, first, graced: false, halved: false };
         let stays = poll_fn(|cx| {
             if self.client.timer.has_fired() {
                 return Poll::Ready(false);
@@ -69,15 +71,16 @@ impl Drive {
         if !self.client.out.is_empty() {
             self.flush().await?;
         }
-        let mut waiting = Waiting { began: None, first, graced: false };
+        let mut waiting = Waiting { began: None, first, graced: false, halved: false };
         if self.pass_blank_lines() {
             if self.parse(request)? {
                 return Ok(Arrival { began: wait_from, complete: wait_from });
             }
             waiting.began = Some(wait_from);
         }
+        waiting.halved = !self.client.buffer.is_empty();
         let patience = match waiting.began {
-            None if !first => BUSY_FOR.min(self.listener.keep_alive),
+            None if !first && !waiting.halved => BUSY_FOR.min(self.listener.keep_alive),
             _ => self.listener.head_timeout,
         };
         self.client.timer.arm(wait_from + patience);
@@ -133,7 +136,7 @@ impl Drive {
         if self.client.timer.has_fired() {
             return Poll::Ready(Err(match waiting.began {
                 Some(_) => NoHead::Refused(Refusal { status: 408, reason: "head not complete in time" }),
-                None if waiting.first => NoHead::Silent,
+                None if waiting.first || waiting.halved => NoHead::Silent,
                 None => NoHead::Idle,
             }));
         }
@@ -160,6 +163,9 @@ impl Drive {
             let first_read = waiting.began.is_none();
             if first_read {
                 if !self.pass_blank_lines() {
+                    if !self.client.buffer.is_empty() && !std::mem::replace(&mut waiting.halved, true) {
+                        self.client.timer.arm(Instant::now() + self.listener.head_timeout);
+                    }
                     continue;
                 }
                 waiting.began = Some(Instant::now());

@@ -62,7 +62,7 @@ impl Source {
     pub(super) fn new(prefix: &str) -> Self {
         let sent = if prefix.starts_with("req") { ">" } else { "<" };
         let (mut good, mut all) = (Vec::new(), Vec::new());
-        for case in Case::read_all(prefix) {
+        for case in Case::read_all(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/http"), prefix) {
             let wire = case.bytes(sent, ".");
             // Large ones take time and show little here.
             if wire.len() < 2_000 {

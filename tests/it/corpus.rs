@@ -29,7 +29,7 @@ fn every_response_of_the_corpus_becomes_what_it_must() {
 
 /// Runs every case of the files with this prefix, of which there must be `least`.
 fn run_all(prefix: &str, least: usize, run: Run) {
-    let mut cases = Case::read_all(prefix);
+    let mut cases = Case::read_all(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/http"), prefix);
     assert!(cases.len() >= least, "only {} cases", cases.len());
     if let Ok(wanted) = std::env::var("EQUIPOISE_CASE") {
         cases.retain(|case| case.name.contains(&wanted));

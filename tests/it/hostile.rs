@@ -84,5 +84,11 @@ fn empty_lines_after_a_body_begin_no_request() {
     assert_eq!(wire.response("POST").unwrap().text(), "well");
     // The next thing to come is the silent end of an idle connection, not a 408.
     assert!(wire.is_at_end());
+    // Half of an empty line is no request either, and ends as silently, but sooner: it holds memory.
+    let mut wire = connect(daemon.web);
+    assert_eq!(wire.get("/").unwrap().text(), "well");
+    let began = Instant::now();
+    wire.send("\r\n\r").unwrap();
+    assert!(wire.is_at_end() && began.elapsed() < Duration::from_millis(1_900), "{:?}", began.elapsed());
     assert_eq!(daemon.metric("equipoise_http_requests_total", &[("code", "408")]), 0.0);
 }

@@ -3,7 +3,7 @@
 
 use super::super::Refusal;
 use super::super::field::{Kinds, Known};
-use super::super::framing::{self, Body, Declared, FramingError, declared};
+use super::super::framing::{Body, Declared, FramingError, declared};
 use super::super::hop::{self, Upgrade};
 use super::super::method::Method;
 use super::super::policy::HeadPolicy;
@@ -56,7 +56,7 @@ impl RequestHead {
         self.body = match declared(&self.fields, self.version == Version::Http10) {
             Ok(Declared::Nothing) => Body::None,
             Ok(Declared::Length(length)) => {
-                framing::spell_length(&mut self.fields, length);
+                self.fields.spell_number(Known::ContentLength, length);
                 if length == 0 { Body::None } else { Body::Length(length) }
             }
             Ok(Declared::Chunked) => {

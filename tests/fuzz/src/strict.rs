@@ -2,24 +2,24 @@
 //! with the codec. What the balancer sends must be read by it as the balancer meant it.
 
 /// A name and a value.
-pub type Field = (Vec<u8>, Vec<u8>);
+pub(crate) type Field = (Vec<u8>, Vec<u8>);
 
 /// One whole message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Message {
+pub(crate) struct Message {
     /// The three words of the first line; of a response the third may be several, or empty.
-    pub start: [Vec<u8>; 3],
+    pub(crate) start: [Vec<u8>; 3],
     /// Names as sent, values without white space around them.
-    pub fields: Vec<Field>,
-    pub body: Vec<u8>,
-    pub trailers: Vec<Field>,
+    pub(crate) fields: Vec<Field>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: Vec<Field>,
     /// How many octets it took.
-    pub used: usize,
+    pub(crate) used: usize,
 }
 
 /// Why there is no whole message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The octets end too early.
     Short,
     /// They are wrong.
@@ -36,7 +36,7 @@ enum Framing {
 }
 
 /// Reads the request that the octets begin with, as a proxy must write it: always HTTP/1.1 with one Host.
-pub fn request(bytes: &[u8]) -> Result<Message, Fault> {
+pub(crate) fn request(bytes: &[u8]) -> Result<Message, Fault> {
     let mut reader = Reader { bytes, at: 0 };
     let [method, target, version] = reader.three_words()?;
     if !is_token(&method) || !target.iter().all(|octet| (b'!'..=b'~').contains(octet) && *octet != b'#') {
@@ -58,7 +58,7 @@ pub fn request(bytes: &[u8]) -> Result<Message, Fault> {
 
 /// Reads the response that the octets begin with, to a request of `method`; `ended` says that the stream ends
 /// behind them.
-pub fn response(bytes: &[u8], method: &[u8], ended: bool) -> Result<Message, Fault> {
+pub(crate) fn response(bytes: &[u8], method: &[u8], ended: bool) -> Result<Message, Fault> {
     let mut reader = Reader { bytes, at: 0 };
     let start = reader.three_words()?;
     let [version, status, reason] = &start;
@@ -84,7 +84,7 @@ pub fn response(bytes: &[u8], method: &[u8], ended: bool) -> Result<Message, Fau
 }
 
 /// The values of a field, by its name in lower case.
-pub fn values<'a>(fields: &'a [Field], name: &str) -> Vec<&'a [u8]> {
+pub(crate) fn values<'a>(fields: &'a [Field], name: &str) -> Vec<&'a [u8]> {
     let named = fields.iter().filter(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()));
     named.map(|(_, value)| value.as_slice()).collect()
 }

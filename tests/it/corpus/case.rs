@@ -4,33 +4,32 @@ use std::path::Path;
 
 /// One case: its name and its lines, sigil and text apart.
 #[derive(Debug, Clone)]
-pub(super) struct Case {
+pub(crate) struct Case {
     /// File and name.
-    pub(super) name: String,
-    pub(super) lines: Vec<Line>,
+    pub(crate) name: String,
+    pub(crate) lines: Vec<Line>,
 }
 
 /// What one line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
-    pub(super) sigil: String,
-    pub(super) text: Vec<u8>,
+pub(crate) struct Line {
+    pub(crate) sigil: String,
+    pub(crate) text: Vec<u8>,
 }
 
 /// A head, a body and trailers as they must arrive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Expected {
-    pub(super) head: Vec<String>,
-    pub(super) body: Vec<u8>,
-    pub(super) trailers: Vec<String>,
+pub(crate) struct Expected {
+    pub(crate) head: Vec<String>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: Vec<String>,
     /// The connection is closed behind it.
-    pub(super) close: bool,
+    pub(crate) close: bool,
 }
 
 impl Case {
-    /// Every case of every file whose name begins so.
-    pub(super) fn read_all(prefix: &str) -> Vec<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/http");
+    /// Every case of every file in `folder` whose name begins so.
+    pub(crate) fn read_all(folder: &str, prefix: &str) -> Vec<Self> {
         let mut files: Vec<_> =
             std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with(prefix));
@@ -43,7 +42,7 @@ impl Case {
     }
 
     /// The lines with these sigils, joined: `with_end` puts CRLF behind those of the first.
-    pub(super) fn bytes(&self, with_end: &str, without: &str) -> Vec<u8> {
+    pub(crate) fn bytes(&self, with_end: &str, without: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
         for line in self.lines.iter().filter(|line| line.sigil == with_end || line.sigil == without) {
             bytes.extend_from_slice(&line.text);
@@ -55,21 +54,21 @@ impl Case {
     }
 
     /// Whether a line consists of this word.
-    pub(super) fn has(&self, word: &str) -> bool {
+    pub(crate) fn has(&self, word: &str) -> bool {
         self.lines.iter().any(|line| line.sigil == word)
     }
 }
 
 impl Line {
     /// The text as a line of a head, one character for each octet.
-    pub(super) fn latin1(&self) -> String {
+    pub(crate) fn latin1(&self) -> String {
         self.text.iter().map(|octet| *octet as char).collect()
     }
 }
 
 impl Expected {
     /// Takes a line of a message that is to arrive. Says whether it was one.
-    pub(super) fn take(&mut self, line: &Line, head: &str) -> bool {
+    pub(crate) fn take(&mut self, line: &Line, head: &str) -> bool {
         match line.sigil.as_str() {
             sigil if sigil == head => self.head.push(line.latin1()),
             "body" => self.body.extend_from_slice(&line.text),
