@@ -3,6 +3,13 @@
 //! Pure: prebuilt rules against a host and a path in normal form. Rules that cannot apply to a listener
 //! are left out when its table is built.
 
+mod index;
+
+use index::Index;
+
+/// Rules up to which going through them is quicker than looking them up.
+const MAX_SCANNED: usize = 8;
+
 /// How a rule names a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
@@ -28,23 +35,35 @@ pub struct Rule<T> {
 
 /// The rules of one listener.
 #[derive(Debug, Clone)]
-pub struct Table<T>(Vec<Rule<T>>);
+pub struct Table<T> {
+    rules: Vec<Rule<T>>,
+    /// None where there are few.
+    index: Option<Index>,
+}
 
 impl<T> Table<T> {
     /// A table of rules, in order of precedence.
     pub fn new(rules: Vec<Rule<T>>) -> Self {
-        Self(rules)
+        let index = (rules.len() > MAX_SCANNED).then(|| Index::new(&rules));
+        Self { rules, index }
     }
 
     /// The target of the first rule that takes a request. `host` is in lower case without port or
     /// trailing dot, `path` in normal form.
     pub fn find(&self, host: &[u8], path: &[u8]) -> Option<&T> {
-        self.0.iter().find(|rule| rule.takes(host, path)).map(|rule| &rule.target)
+        let rule = match &self.index {
+            None => self.rules.iter().find(|rule| rule.takes(host, path)),
+            Some(index) => {
+                let takes = |number: u32| self.rules[number as usize].takes(host, path);
+                index.first(host, path, takes).map(|number| &self.rules[number as usize])
+            }
+        };
+        rule.map(|rule| &rule.target)
     }
 
     /// Whether there is no rule: neither host nor path need be looked at then.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.rules.is_empty()
     }
 }
 
@@ -72,7 +91,44 @@ fn is_below(path: &[u8], prefix: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn rule() -> impl Strategy<Value = Rule<usize>> {
+        let name = proptest::sample::select(vec!["a", "b.a", "c.b.a", "a.b", ""]);
+        let host = (any::<bool>(), name).prop_map(|(exact, name)| match exact {
+            true => Host::Exact(name.as_bytes().into()),
+            false => Host::Suffix(format!(".{name}").into_bytes().into()),
+        });
+        let path = proptest::sample::select(vec!["/", "/a", "/a/", "/a/b", "/a/b/c", "/ab"]);
+        let path = path.prop_map(|path| Box::from(path.as_bytes()));
+        let paths = proptest::collection::vec(path, 0..3);
+        let hosts = proptest::collection::vec(host, 0..3);
+        (hosts, paths.clone(), paths).prop_map(|(hosts, paths, prefixes)| Rule {
+            hosts,
+            paths,
+            prefixes,
+            target: 0,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn an_index_finds_what_going_through_the_rules_finds(
+            rules in proptest::collection::vec(rule(), MAX_SCANNED + 1..40),
+            host in proptest::sample::select(vec!["a", "b.a", "c.b.a", "x.c.b.a", "a.b", "b", "", ".a", "..a"]),
+            path in proptest::sample::select(vec!["/", "/a", "/a/", "/a/b", "/a//b", "/a/b/c/d", "/ab", "/abc", "*", ""]),
+        ) {
+            let numbered = rules.into_iter().enumerate();
+            let rules: Vec<_> = numbered.map(|(target, rule)| Rule { target, ..rule }).collect();
+            let (host, path) = (host.as_bytes(), path.as_bytes());
+            let expected = rules.iter().position(|rule| rule.takes(host, path));
+            let table = Table::new(rules);
+            prop_assert!(table.index.is_some());
+            prop_assert_eq!(table.find(host, path).copied(), expected);
+        }
+    }
 
     fn table() -> Table<&'static str> {
         let rule = |hosts: &[Host], paths: &[&str], prefixes: &[&str], target| Rule {
