@@ -19,6 +19,7 @@ mod bind;
 mod drive;
 mod head;
 mod linger;
+mod queue;
 mod table;
 
 pub use bind::{Socket, bind};

@@ -7,10 +7,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::drive;
+use super::queue::Queue;
 use super::table::{Hold, Table};
 use crate::observe::Reason;
 use crate::proxy::Worker;
@@ -22,6 +23,9 @@ const OUT_OF_FILES: Duration = Duration::from_millis(50);
 
 /// How long a full listener waits for the place that an idle connection was asked to leave.
 const FULL: Duration = Duration::from_millis(20);
+
+/// Connections that are accepted before anybody else gets a turn.
+const MAX_BATCH: usize = 16;
 
 /// Connections taken from a queue that is being closed.
 const MAX_LAST: usize = 4096;
@@ -59,8 +63,8 @@ pub(super) fn open(
     listener: Arc<str>,
     socket: std::net::TcpListener,
 ) -> io::Result<Handle> {
-    let socket = TcpListener::from_std(socket)?;
     let port = socket.local_addr()?.port();
+    let socket = Queue::new(socket)?;
     let closing = Rc::new(Notify::new());
     let listener = Rc::new(RefCell::new(listener));
     let door = Door {
@@ -95,7 +99,7 @@ struct Door {
 }
 
 impl Door {
-    async fn keep(self, socket: TcpListener, closing: Rc<Notify>, changed: Rc<Notify>) {
+    async fn keep(self, socket: Queue, closing: Rc<Notify>, changed: Rc<Notify>) {
         loop {
             let listener = self.listener().await;
             let pressed = listener.capacity.pressed();
@@ -109,8 +113,8 @@ impl Door {
         }
     }
 
-    /// Accepts one connection, or finds a place for the one that waits.
-    async fn seat_next(&self, socket: &TcpListener) {
+    /// Accepts those who are there, or finds a place for the one that waits.
+    async fn seat_next(&self, socket: &Queue) {
         if self.waiting.borrow().is_none() {
             match socket.accept().await {
                 Ok(accepted) => *self.waiting.borrow_mut() = Some(accepted),
@@ -119,6 +123,15 @@ impl Door {
         }
         // A reload may have come while nobody else did.
         let listener = &self.listener().await;
+        for _ in 1..MAX_BATCH {
+            let Some(place) = listener.capacity.take() else { break };
+            self.admit(listener, place);
+            match socket.accept_at_once() {
+                None => return,
+                Some(Ok(accepted)) => *self.waiting.borrow_mut() = Some(accepted),
+                Some(Err(error)) => return self.cannot_accept(&error).await,
+            }
+        }
         match listener.capacity.take() {
             Some(place) => self.admit(listener, place),
             None => {
@@ -173,7 +186,7 @@ impl Door {
     }
 
     /// Serves those who were already connected: closing the socket would reset them.
-    async fn empty(&self, socket: &TcpListener, listener: &Arc<Listener>) {
+    async fn empty(&self, socket: &Queue, listener: &Arc<Listener>) {
         for _ in 0..MAX_LAST {
             let Some(place) = listener.capacity.take() else { return };
             if self.waiting.borrow().is_none() {

@@ -94,15 +94,11 @@ impl Drive {
 
     /// Serves request after request. Gives since when the connection has been idle, or `None` at its end.
     async fn busy(&mut self, mut wait_from: Instant, mut first: bool) -> Option<Instant> {
-        let mut desk = self.worker.desks.take();
+        let mut desk = None;
         loop {
-            let Desk { request, scratch } = &mut desk;
-            let arrival = match self.head(request, wait_from, first).await {
+            let arrival = match self.head(&mut desk, wait_from, first).await {
                 Ok(arrival) => arrival,
-                Err(NoHead::Idle) => {
-                    self.worker.desks.give(desk);
-                    return Some(wait_from);
-                }
+                Err(NoHead::Idle) => return Some(wait_from),
                 Err(NoHead::Silent) => return None,
                 Err(NoHead::Refused(refusal)) => {
                     proxy::refuse(&self.worker, &self.listener, &mut self.client, refusal, Instant::now());
@@ -113,10 +109,11 @@ impl Drive {
             self.follow_reload(true);
             first = false;
             let (worker, listener, client) = (&self.worker, &self.listener, &mut self.client);
+            let Desk { request, scratch } = &mut **desk.get_or_insert_default();
             let (after, ended) = proxy::serve(worker, listener, client, request, scratch, arrival).await;
             if std::mem::take(&mut self.large) || scratch.large {
                 // One request with large cookies must not weigh for as long as the connection lasts.
-                desk = Desk::default();
+                desk = None;
             }
             match after {
                 After::Next => {
@@ -127,7 +124,9 @@ impl Drive {
                 After::Linger => self.linger().await,
                 After::Abort => reset(&self.client),
             }
-            self.worker.desks.give(desk);
+            if let Some(desk) = desk {
+                self.worker.desks.give(desk);
+            }
             return None;
         }
     }

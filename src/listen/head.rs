@@ -5,11 +5,12 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::drive::Drive;
-use crate::http::{Parsed, Refusal, RequestHead, leading_blank};
-use crate::proxy::{Arrival, LARGE_HEAD};
+use crate::http::{Parsed, Refusal, leading_blank};
+use crate::proxy::{Arrival, Desk, LARGE_HEAD};
 
-/// How long a connection that waits for its next request keeps what exchanges need.
-const BUSY_FOR: Duration = Duration::from_millis(100);
+/// How long a connection that waits for its next request stays ready for it. Thousands that come at once and
+/// then are idle should not all hold an exchange's state at one time.
+const BUSY_FOR: Duration = Duration::from_millis(50);
 
 /// How long a new connection's first request is waited for once the end has been announced.
 const FIRST_GRACE: Duration = Duration::from_millis(500);
@@ -60,10 +61,10 @@ impl Drive {
         stays.then(Instant::now)
     }
 
-    /// Reads the next head; gives when it came.
+    /// Reads the next head; gives when it came, and on `desk` what it says.
     pub(super) async fn head(
         &mut self,
-        request: &mut RequestHead,
+        desk: &mut Option<Box<Desk>>,
         wait_from: Instant,
         first: bool,
     ) -> Result<Arrival, NoHead> {
@@ -73,7 +74,7 @@ impl Drive {
         }
         let mut waiting = Waiting { began: None, first, graced: false, halved: false };
         if self.pass_blank_lines() {
-            if self.parse(request)? {
+            if self.parse(desk)? {
                 return Ok(Arrival { began: wait_from, complete: wait_from });
             }
             waiting.began = Some(wait_from);
@@ -85,7 +86,7 @@ impl Drive {
         };
         self.client.timer.arm(wait_from + patience);
         self.client.seat.idle.set(waiting.began.is_none());
-        let read = poll_fn(|cx| self.poll_head(request, &mut waiting, cx)).await;
+        let read = poll_fn(|cx| self.poll_head(desk, &mut waiting, cx)).await;
         self.client.seat.idle.set(false);
         read
     }
@@ -115,7 +116,8 @@ impl Drive {
         !matches!(self.client.buffer.filled(), b"" | b"\r")
     }
 
-    fn parse(&mut self, request: &mut RequestHead) -> Result<bool, NoHead> {
+    fn parse(&mut self, desk: &mut Option<Box<Desk>>) -> Result<bool, NoHead> {
+        let request = &mut desk.get_or_insert_with(|| self.worker.desks.take()).request;
         let bytes = self.client.buffer.filled();
         match request.parse(bytes, self.listener.head, self.listener.policy).map_err(NoHead::Refused)? {
             Parsed::Complete(used) => {
@@ -129,7 +131,7 @@ impl Drive {
 
     fn poll_head(
         &mut self,
-        request: &mut RequestHead,
+        desk: &mut Option<Box<Desk>>,
         waiting: &mut Waiting,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Arrival, NoHead>> {
@@ -149,6 +151,9 @@ impl Drive {
                     // An idle connection holds no memory but its own.
                     self.client.buffer.release(&self.worker.blocks);
                     self.client.out.release(&self.worker.blocks);
+                    if let Some(desk) = desk.take() {
+                        self.worker.desks.give(desk);
+                    }
                     self.follow_reload(false);
                     return if self.leaves(waiting) {
                         Poll::Ready(Err(NoHead::Silent))
@@ -172,7 +177,7 @@ impl Drive {
                 self.client.seat.idle.set(false);
             }
             let began = waiting.began.unwrap_or_else(Instant::now);
-            match self.parse(request) {
+            match self.parse(desk) {
                 Ok(true) => {
                     let complete = if first_read { began } else { Instant::now() };
                     return Poll::Ready(Ok(Arrival { began, complete }));

@@ -31,16 +31,17 @@ pub struct Desk {
 
 /// The desks that nobody works at. Idle connections have none.
 #[derive(Debug, Default)]
-pub struct Desks(RefCell<Vec<Desk>>);
+#[expect(clippy::vec_box, reason = "each is taken and given without being moved")]
+pub struct Desks(RefCell<Vec<Box<Desk>>>);
 
 impl Desks {
     /// A free one, or a new one.
-    pub fn take(&self) -> Desk {
+    pub fn take(&self) -> Box<Desk> {
         self.0.borrow_mut().pop().unwrap_or_default()
     }
 
     /// Gives one back whose last head was read to its end.
-    pub fn give(&self, desk: Desk) {
+    pub fn give(&self, desk: Box<Desk>) {
         let mut spare = self.0.borrow_mut();
         if spare.len() < MAX_SPARE_DESKS {
             spare.push(desk);
