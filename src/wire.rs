@@ -20,16 +20,20 @@ pub use conduit::{Conduit, Conduits};
 /// write carry it. What is not written to costs no memory.
 pub const BLOCK: usize = 32 * 1024;
 
-/// What a buffer may grow to while a large body flows through it.
-const MAX_BUFFER: usize = 256 * 1024;
+/// Size of the buffer through which a larger body flows.
+const LARGE: usize = 128 * 1024;
 
 /// Blocks that a worker keeps for its next connections.
 const MAX_SPARE: usize = 256;
+
+/// Large ones that it keeps. Getting one from the kernel anew costs more than the copies that it saves.
+const MAX_SPARE_LARGE: usize = 16;
 
 /// The spare blocks of one worker. Idle connections hold none: thousands of them must cost little.
 #[derive(Debug, Clone, Default)]
 pub struct Blocks {
     spare: Rc<RefCell<Vec<Vec<u8>>>>,
+    large: Rc<RefCell<Vec<Vec<u8>>>>,
     conduits: Conduits,
 }
 
@@ -44,10 +48,20 @@ impl Blocks {
         self.conduits.take()
     }
 
-    /// Gives a block back. One that has grown is freed.
+    /// An empty large one.
+    fn take_large(&self) -> Vec<u8> {
+        self.large.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(LARGE))
+    }
+
+    /// Gives a block back. One of another size than we make is freed.
     pub fn give(&self, mut block: Vec<u8>) {
-        let mut spare = self.spare.borrow_mut();
-        if block.capacity() == BLOCK && spare.len() < MAX_SPARE {
+        let (spare, max) = match block.capacity() {
+            BLOCK => (&self.spare, MAX_SPARE),
+            LARGE => (&self.large, MAX_SPARE_LARGE),
+            _ => return,
+        };
+        let mut spare = spare.borrow_mut();
+        if spare.len() < max {
             block.clear();
             spare.push(block);
         }
@@ -119,9 +133,8 @@ impl Buffer {
     fn make_room(&mut self, blocks: &Blocks) {
         if self.bytes.capacity() == 0 {
             self.bytes = blocks.take();
-        } else if self.hungry && self.is_empty() && self.bytes.capacity() < MAX_BUFFER {
-            let larger = (self.bytes.capacity() * 4).min(MAX_BUFFER);
-            blocks.give(std::mem::replace(&mut self.bytes, Vec::with_capacity(larger)));
+        } else if self.hungry && self.is_empty() && self.bytes.capacity() < LARGE {
+            blocks.give(std::mem::replace(&mut self.bytes, blocks.take_large()));
         } else if self.bytes.len() == self.bytes.capacity() {
             if self.start > 0 {
                 self.bytes.drain(..self.start);
