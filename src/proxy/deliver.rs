@@ -60,11 +60,10 @@ impl Exchange<'_> {
         delivered?;
         self.now = Instant::now();
         let response = &self.scratch.response;
-        let strays = !connection.buffer.is_empty();
-        if strays {
+        if !connection.buffer.is_empty() {
             connection.count_strays();
         }
-        if response.keep_alive && upload.done && !strays {
+        if response.keep_alive && upload.done {
             let keep_for = match response.keep_alive_timeout {
                 Some(told) => told.saturating_sub(Duration::from_secs(1)).min(pool.keep_alive),
                 None => pool.keep_alive,

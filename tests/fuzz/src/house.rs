@@ -88,6 +88,7 @@ impl House {
         let talk = async {
             let got = talk(web, sent).await;
             self.backend.check(&got);
+            self.backend.compare(sent);
             self.backend.script.borrow_mut().clear();
             self.backend.heard.borrow_mut().clear();
             self.backend.synchronise(web, runs).await;
@@ -190,6 +191,34 @@ impl Backend {
                 // A HEAD that was refused before it was known to be one.
                 (Err(Fault::Short), None) => at += head.used,
                 (Err(_), _) => return,
+            }
+        }
+    }
+
+    /// As far as the strict reader can read what the client sent, the backend heard just that, in its order.
+    fn compare(&self, sent: &[u8]) {
+        let heard = self.heard.borrow();
+        let mut at = 0;
+        for (index, one) in heard.iter().enumerate() {
+            let found = &one.message;
+            if heard[..index].iter().any(|before| id(&before.message.fields) == id(&found.fields)) {
+                continue; // sent again, for its connection had been closed
+            }
+            let meant = loop {
+                let Ok(meant) = strict::request(&sent[at..]) else { return };
+                at += meant.used;
+                let hops = strict::values(&meant.fields, "max-forwards");
+                let ends = meant.start[0] == b"OPTIONS"
+                    && hops.iter().any(|left| left.iter().all(|one| *one == b'0'));
+                if !ends {
+                    break meant;
+                }
+            };
+            assert_eq!((&found.start[0], &found.body), (&meant.start[0], &meant.body), "another request");
+            if meant.start[1].starts_with(b"/") {
+                assert_eq!(found.start[1], meant.start[1], "another target");
+                let host = |message: &Message| strict::values(&message.fields, "host").concat();
+                assert_eq!(host(found), host(&meant), "another host");
             }
         }
     }
