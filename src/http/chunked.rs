@@ -4,7 +4,7 @@ use super::Invalid;
 use super::body::Step;
 use super::field::Known;
 use super::octets;
-use super::parse::{self, Flaw, Line};
+use super::parse::{self, Flaw, Line, Place};
 use super::policy::{Underscores, Verdict};
 
 /// Bytes of chunk extensions in one message. They are read past and never forwarded.
@@ -148,7 +148,7 @@ impl Chunks {
     fn check_trailers(&mut self) -> Result<(), Invalid> {
         let section = std::mem::take(&mut self.trailers);
         let (kept, underscores) = (&mut self.trailers, self.underscores);
-        let read = parse::field_lines(&section, 0, MAX_TRAILER_FIELDS, |line| {
+        let read = parse::field_lines(&section, &mut Place::default(), MAX_TRAILER_FIELDS, |line| {
             let name = &section[line.start..line.start + line.name_len];
             match underscores.judge(name) {
                 Verdict::Refuse => return Err(Flaw::Underscore),

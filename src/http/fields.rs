@@ -47,10 +47,9 @@ impl Fields {
         (self.kinds, self.repeated) = (Kinds::default(), Kinds::default());
     }
 
-    /// Takes the raw bytes of the head whose lines were added.
+    /// Takes the raw bytes of the head as far as its lines were added: those that are not there already.
     pub(super) fn hold(&mut self, head: &[u8]) {
-        debug_assert!(self.bytes.is_empty());
-        self.bytes.extend_from_slice(head);
+        self.bytes.extend_from_slice(&head[self.bytes.len()..]);
     }
 
     /// The buffer: raw head first, appended lines after it.

@@ -119,6 +119,22 @@ pub(super) struct Line {
     pub(super) known: Known,
 }
 
+/// How far the lines of a head were read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Place {
+    /// Where the next line begins.
+    pub(super) at: usize,
+    /// Field lines before it.
+    pub(super) count: usize,
+}
+
+impl Place {
+    /// Before the first field line, which begins at `at`.
+    pub(super) fn at(at: usize) -> Self {
+        Self { at, count: 0 }
+    }
+}
+
 /// Length of `HTTP/1.1`.
 const VERSION: usize = 8;
 
@@ -189,29 +205,30 @@ pub(super) fn status_line(bytes: &[u8]) -> Result<StatusLine, Stop> {
     Ok(StatusLine { version, status, reason: (start, len), end })
 }
 
-/// Reads field lines from `at` up to the empty line, and gives where that ends. `take` gets each line.
+/// Reads field lines up to the empty line, and gives where that ends. `take` gets each line. `place` is moved
+/// along, so that more bytes later go on where these have ended.
 #[inline(always)]
 pub(super) fn field_lines(
     bytes: &[u8],
-    mut at: usize,
+    place: &mut Place,
     max: usize,
     mut take: impl FnMut(&Line) -> Result<(), Flaw>,
 ) -> Result<usize, Stop> {
-    let mut count = 0;
     loop {
-        let rest = &bytes[at..];
-        match rest {
+        match &bytes[place.at..] {
             [] => return Err(Stop::More),
-            [b'\r', ..] => return line_end(bytes, at, Flaw::Name),
+            [b'\r', ..] => {
+                place.at = line_end(bytes, place.at, Flaw::Name)?;
+                return Ok(place.at);
+            }
             _ => {}
         }
-        let line = field_line(bytes, at)?;
-        if count == max {
+        let line = field_line(bytes, place.at)?;
+        if place.count == max {
             return Err(Flaw::TooMany.into());
         }
-        count += 1;
-        at = line.end;
         take(&line)?;
+        *place = Place { at: line.end, count: place.count + 1 };
     }
 }
 
@@ -259,26 +276,3 @@ pub fn leading_blank(bytes: &[u8]) -> usize {
     }
     len
 }
-
-/// Finds the end of the head that begins at 0: past the empty line. `from` is how far an earlier, shorter
-/// attempt has looked, so that a head which comes byte by byte is not scanned again each time.
-///
-/// # Errors
-/// An LF without its CR.
-pub(super) fn head_end(buf: &[u8], from: usize) -> Result<Option<usize>, BareLf> {
-    let mut at = from;
-    while let Some(found) = buf.get(at..).and_then(|rest| memchr::memchr(b'\n', rest)) {
-        let lf = at + found;
-        at = lf + 1;
-        match buf[..lf] {
-            [.., b'\n', b'\r'] => return Ok(Some(at)),
-            [.., b'\r'] => {}
-            _ => return Err(BareLf),
-        }
-    }
-    Ok(None)
-}
-
-/// An LF that no CR stands before: where two parsers disagree on what a line is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct BareLf;

@@ -6,7 +6,7 @@ use super::fields::Fields;
 use super::framing::Body;
 use super::hop::{self, Upgrade};
 use super::method::Method;
-use super::parse::{self, HeadLimits, Parsed, Stop};
+use super::parse::{self, HeadLimits, Parsed, Place, Stop};
 use super::policy::{HeadPolicy, Underscores, Verdict};
 
 mod judge;
@@ -45,12 +45,11 @@ pub struct RequestHead {
     method_len: usize,
     target: (usize, usize),
     host: (usize, usize),
-    /// Where an unfinished head was scanned up to, and how long it was at the last early check.
-    scanned: usize,
-    checked: usize,
-    /// Whether the first line of an unfinished head has ended, and was checked after that.
-    line_ended: bool,
-    line_checked: bool,
+    /// How far an unfinished head was read.
+    place: Place,
+    /// How much of it was there at the last look, and at the last reading.
+    seen: usize,
+    read: usize,
 }
 
 impl RequestHead {
@@ -68,10 +67,9 @@ impl RequestHead {
             method_len: 0,
             target: (0, 0),
             host: (0, 0),
-            scanned: 0,
-            checked: 0,
-            line_ended: false,
-            line_checked: false,
+            place: Place::default(),
+            seen: 0,
+            read: 0,
         }
     }
 
@@ -86,16 +84,20 @@ impl RequestHead {
             return Err(Refusal::bad("nothing but empty lines"));
         }
         let bytes = &buf[skip..];
-        // The ordinary head comes whole, and is read without a search for its end first.
-        if self.scanned > 0 && !self.has_ended(bytes)? {
-            return self.check_partial(bytes, limits, policy).map(|()| Parsed::Partial);
+        if self.seen == 0 || bytes.len() < self.seen {
+            self.begin();
+        } else if !self.is_due(bytes) {
+            return self.wait(bytes, limits);
         }
-        let Some(end) = self.read(bytes, limits, policy)? else {
-            self.has_ended(bytes)?;
-            return self.check_partial(bytes, limits, policy).map(|()| Parsed::Partial);
+        let end = match self.read_lines(bytes, limits, policy.underscores) {
+            Ok(end) => end,
+            Err(Stop::More) => return self.wait(bytes, limits),
+            Err(Stop::Flaw(flaw)) => {
+                self.begin();
+                return Err(flaw.into());
+            }
         };
-        (self.scanned, self.checked) = (0, 0);
-        (self.line_ended, self.line_checked) = (false, false);
+        self.seen = 0;
         if end > limits.max_size {
             return Err(too_large(bytes, limits));
         }
@@ -155,69 +157,45 @@ impl RequestHead {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// Looks for the end of the head in what has come since the last look.
-    fn has_ended(&mut self, bytes: &[u8]) -> Result<bool, Refusal> {
-        let fresh = bytes.get(self.scanned..).unwrap_or_default();
-        self.line_ended |= memchr::memchr(b'\n', fresh).is_some();
-        let end = parse::head_end(bytes, self.scanned).map_err(|_| Refusal::bad("bare LF"))?;
-        self.scanned = bytes.len();
-        Ok(end.is_some())
-    }
-
-    /// Checks what has come of a head that is not complete. Repeated only when twice as much is there,
-    /// or the first line has ended: a head that comes byte by byte must not cost its square.
-    fn check_partial(&mut self, bytes: &[u8], limits: HeadLimits, policy: HeadPolicy) -> Result<(), Refusal> {
-        if bytes.len() >= limits.max_size {
-            return Err(too_large(bytes, limits));
-        }
-        let first_line = self.line_ended && !self.line_checked;
-        if bytes.len() < self.checked.saturating_mul(2) && !first_line {
-            return Ok(());
-        }
-        self.checked = bytes.len().max(1);
-        self.line_checked |= self.line_ended;
-        self.read(bytes, limits, policy).map(|_| ())
-    }
-
-    /// Reads the lines of the head that `bytes` begin with, where it is complete; gives its length.
-    fn read(
-        &mut self,
-        bytes: &[u8],
-        limits: HeadLimits,
-        policy: HeadPolicy,
-    ) -> Result<Option<usize>, Refusal> {
+    /// Forgets the head before this one.
+    fn begin(&mut self) {
         self.fields.clear();
-        self.host = (0, 0);
-        let stop = match self.read_lines(bytes, limits, policy.underscores) {
-            Ok(end) => {
-                self.fields.hold(&bytes[..end]);
-                return Ok(Some(end));
-            }
-            Err(stop) => stop,
-        };
-        // Nothing may be left that points into bytes which were not taken.
-        self.fields.clear();
-        (self.method, self.method_len, self.target) = (Method::Other, 0, (0, 0));
-        match stop {
-            Stop::More => Ok(None),
-            Stop::Flaw(flaw) => Err(flaw.into()),
-        }
+        (self.method, self.method_len) = (Method::Other, 0);
+        (self.target, self.host) = ((0, 0), (0, 0));
+        (self.place, self.seen, self.read) = (Place::default(), 0, 0);
     }
 
+    /// Whether what has come since the last reading may end a line, or is so much that the unfinished line is
+    /// worth another look: one that comes byte by byte must not cost its square.
+    fn is_due(&self, bytes: &[u8]) -> bool {
+        bytes.len() >= self.read.saturating_mul(2) || memchr::memchr(b'\n', &bytes[self.seen..]).is_some()
+    }
+
+    /// Notes how much is there of a head that is not complete.
+    fn wait(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Parsed, Refusal> {
+        self.seen = bytes.len();
+        if bytes.len() < limits.max_size { Ok(Parsed::Partial) } else { Err(too_large(bytes, limits)) }
+    }
+
+    /// Reads on from the first line that was not complete; gives the head's length where it is now.
     fn read_lines(
         &mut self,
         bytes: &[u8],
         limits: HeadLimits,
         underscores: Underscores,
     ) -> Result<usize, Stop> {
+        self.read = bytes.len();
         if matches!(bytes, [b'\r']) {
             return Err(Stop::More); // the beginning of an empty line, perhaps
         }
-        let line = parse::request_line(bytes)?;
-        self.method = Method::from_token(&bytes[..line.method]);
-        (self.method_len, self.target, self.version) = (line.method, line.target, line.version);
+        if self.place.at == 0 {
+            let line = parse::request_line(bytes)?;
+            self.method = Method::from_token(&bytes[..line.method]);
+            (self.method_len, self.target, self.version) = (line.method, line.target, line.version);
+            self.place.at = line.end;
+        }
         let fields = &mut self.fields;
-        parse::field_lines(bytes, line.end, limits.max_fields, |line| {
+        let end = parse::field_lines(bytes, &mut self.place, limits.max_fields, |line| {
             if !line.known.is_spelt_out() {
                 match underscores.judge(&bytes[line.start..line.start + line.name_len]) {
                     Verdict::Pass => {}
@@ -227,7 +205,9 @@ impl RequestHead {
             }
             fields.push(line);
             Ok(())
-        })
+        });
+        self.fields.hold(&bytes[..self.place.at]);
+        end
     }
 }
 

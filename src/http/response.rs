@@ -9,7 +9,7 @@ use super::forwarding::append_via;
 use super::framing::{Body, Declared, FramingError, declared};
 use super::hop::{self, Upgrade};
 use super::method::Method;
-use super::parse::{self, HeadLimits, Parsed, Stop};
+use super::parse::{self, HeadLimits, Parsed, Place, Stop};
 use super::request::Version;
 
 const TOO_LARGE: Invalid = Invalid("response head too large");
@@ -78,7 +78,7 @@ impl ResponseHead {
         // Tokens are read anew each time, but not where a long head cannot have ended: a backend that sends
         // it byte by byte must not cost us its square. Nothing is remembered between calls, for a head that
         // stays unfinished on one connection is read again on another.
-        if buf.len() > LONG && parse::head_end(buf, 0).is_ok_and(|end| end.is_none()) {
+        if buf.len() > LONG && memchr::memmem::find(buf, b"\r\n\r\n").is_none() {
             return partial(buf, limits);
         }
         let Some(end) = self.read(buf, limits)? else { return partial(buf, limits) };
@@ -156,7 +156,7 @@ impl ResponseHead {
         let line = parse::status_line(bytes)?;
         (self.status, self.version, self.reason) = (line.status, line.version, line.reason);
         let fields = &mut self.fields;
-        parse::field_lines(bytes, line.end, limits.max_fields, |line| {
+        parse::field_lines(bytes, &mut Place::at(line.end), limits.max_fields, |line| {
             fields.push(line);
             Ok(())
         })

@@ -74,9 +74,15 @@ impl Lane {
         self.addresses[place.unwrap_or_else(|| panic!("no listener «{listener}»"))]
     }
 
-    /// The next message that arrives, or nothing for too long.
+    /// The next message that arrives, or nothing for too long. What breaks off may be told when its case is
+    /// long over: by its target it is known, and passed over.
     pub(super) fn next(&self) -> Option<Arrived> {
-        self.arrivals.recv_timeout(PATIENCE).ok()
+        loop {
+            let arrived = self.arrivals.recv_timeout(PATIENCE).ok()?;
+            if !(arrived.cut && arrived.head.first().is_some_and(|start| start.contains(" /cut "))) {
+                return Some(arrived);
+            }
+        }
     }
 
     fn tables(&self) -> String {
