@@ -37,6 +37,8 @@ pub struct Fields {
     kinds: Kinds,
     /// Of those, the kinds of which more than one line was added.
     repeated: Kinds,
+    /// The lines of a head that is not complete: its bytes are still elsewhere, and nobody may read them here.
+    unfinished: Vec<Field>,
 }
 
 impl Fields {
@@ -44,12 +46,20 @@ impl Fields {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.list.clear();
+        self.unfinished.clear();
         (self.kinds, self.repeated) = (Kinds::default(), Kinds::default());
     }
 
-    /// Takes the raw bytes of the head as far as its lines were added: those that are not there already.
+    /// Takes the raw bytes of the head whose lines were added.
     pub(super) fn hold(&mut self, head: &[u8]) {
-        self.bytes.extend_from_slice(&head[self.bytes.len()..]);
+        debug_assert!(self.bytes.is_empty());
+        self.bytes.extend_from_slice(head);
+    }
+
+    /// Puts the lines aside until more of the head has come, and takes them up again. Its bytes are copied when
+    /// all are there: a head that comes slowly must not be held twice.
+    pub(super) fn set_aside(&mut self) {
+        std::mem::swap(&mut self.list, &mut self.unfinished);
     }
 
     /// The buffer: raw head first, appended lines after it.

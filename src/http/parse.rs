@@ -85,7 +85,7 @@ impl From<Flaw> for Invalid {
 }
 
 /// The first line of a request: `METHOD SP TARGET SP VERSION CRLF`, with one space each.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RequestLine {
     /// Length of the method, which stands at 0.
     pub(super) method: usize,

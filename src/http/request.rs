@@ -6,7 +6,7 @@ use super::fields::Fields;
 use super::framing::Body;
 use super::hop::{self, Upgrade};
 use super::method::Method;
-use super::parse::{self, HeadLimits, Parsed, Place, Stop};
+use super::parse::{self, HeadLimits, Parsed, Place, RequestLine, Stop};
 use super::policy::{HeadPolicy, Underscores, Verdict};
 
 mod judge;
@@ -45,8 +45,9 @@ pub struct RequestHead {
     method_len: usize,
     target: (usize, usize),
     host: (usize, usize),
-    /// How far an unfinished head was read.
+    /// How far an unfinished head was read, and its first line.
     place: Place,
+    line: RequestLine,
     /// How much of it was there at the last look, and at the last reading.
     seen: usize,
     read: usize,
@@ -68,6 +69,7 @@ impl RequestHead {
             target: (0, 0),
             host: (0, 0),
             place: Place::default(),
+            line: RequestLine::default(),
             seen: 0,
             read: 0,
         }
@@ -88,10 +90,15 @@ impl RequestHead {
             self.begin();
         } else if !self.is_due(bytes) {
             return self.wait(bytes, limits);
+        } else {
+            self.fields.set_aside();
         }
         let end = match self.read_lines(bytes, limits, policy.underscores) {
             Ok(end) => end,
-            Err(Stop::More) => return self.wait(bytes, limits),
+            Err(Stop::More) => {
+                self.fields.set_aside();
+                return self.wait(bytes, limits);
+            }
             Err(Stop::Flaw(flaw)) => {
                 self.begin();
                 return Err(flaw.into());
@@ -189,10 +196,8 @@ impl RequestHead {
             return Err(Stop::More); // the beginning of an empty line, perhaps
         }
         if self.place.at == 0 {
-            let line = parse::request_line(bytes)?;
-            self.method = Method::from_token(&bytes[..line.method]);
-            (self.method_len, self.target, self.version) = (line.method, line.target, line.version);
-            self.place.at = line.end;
+            self.line = parse::request_line(bytes)?;
+            self.place.at = self.line.end;
         }
         let fields = &mut self.fields;
         let end = parse::field_lines(bytes, &mut self.place, limits.max_fields, |line| {
@@ -205,9 +210,12 @@ impl RequestHead {
             }
             fields.push(line);
             Ok(())
-        });
-        self.fields.hold(&bytes[..self.place.at]);
-        end
+        })?;
+        self.fields.hold(&bytes[..end]);
+        let line = self.line;
+        self.method = Method::from_token(&bytes[..line.method]);
+        (self.method_len, self.target, self.version) = (line.method, line.target, line.version);
+        Ok(end)
     }
 }
 

@@ -122,7 +122,9 @@ proptest! {
         let tight = HeadLimits { max_size: 40, max_fields: 2 };
         for bytes in [&wire, &other, &wire] {
             for limits in [LIMITS, tight] {
-                if let Ok(Parsed::Complete(used)) = request.parse(bytes, limits, POLICY) {
+                let parsed = request.parse(bytes, limits, POLICY);
+                let _ = (request.fields.iter().count(), request.path(), request.host(), request.method_token());
+                if let Ok(Parsed::Complete(used)) = parsed {
                     prop_assert!(used <= bytes.len());
                     request.strip_hop_by_hop();
                     let _ = (emitted(&request), request.path(), request.host(), request.method_token());
