@@ -153,6 +153,15 @@ pub struct Outgoing {
     written: usize,
 }
 
+/// What follows on a socket after a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// Nothing, or more at some time: the bytes leave at once.
+    More,
+    /// Our FIN, at once: the bytes leave with it, which spares a packet and a waking of the other side.
+    Close,
+}
+
 impl Outgoing {
     /// Where to append.
     pub fn writer(&mut self, blocks: &Blocks) -> &mut Vec<u8> {
@@ -199,7 +208,7 @@ impl Outgoing {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         while !self.is_empty() {
-            ready!(self.poll_send(stream, &[], wrote, cx))?;
+            ready!(self.poll_send(stream, &[], Then::More, wrote, cx))?;
         }
         Poll::Ready(Ok(()))
     }
@@ -209,11 +218,12 @@ impl Outgoing {
         &mut self,
         stream: &TcpStream,
         more: &[u8],
+        then: Then,
         wrote: &mut u64,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let own = &self.bytes[self.written..];
-        let n = ready!(poll_write(stream, own, more, cx))?;
+        let n = ready!(poll_write(stream, own, more, then, cx))?;
         *wrote += n as u64;
         let of_more = n.saturating_sub(own.len());
         self.written += n - of_more;
@@ -241,15 +251,21 @@ fn recv(stream: &TcpStream, bytes: &mut Vec<u8>) -> Option<io::Result<usize>> {
 /// Writes once, first `head` and then `tail`; 0 bytes are an error.
 ///
 /// A socket takes what it is given as a rule: tokio is asked only about one that did not.
-fn poll_write(stream: &TcpStream, head: &[u8], tail: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-    let written = match settled(send(stream, head, tail)) {
+fn poll_write(
+    stream: &TcpStream,
+    head: &[u8],
+    tail: &[u8],
+    then: Then,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let written = match settled(send(stream, head, tail, then)) {
         Some(written) => written,
         None => loop {
             // It may have become writable since: then an event for it is on its way.
             let _ =
                 stream.try_io(Interest::WRITABLE, || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into()));
             ready!(stream.poll_write_ready(cx))?;
-            if let Some(written) = settled(send(stream, head, tail)) {
+            if let Some(written) = settled(send(stream, head, tail, then)) {
                 break written;
             }
         },
@@ -260,12 +276,16 @@ fn poll_write(stream: &TcpStream, head: &[u8], tail: &[u8], cx: &mut Context<'_>
     }
 }
 
-fn send(stream: &TcpStream, head: &[u8], tail: &[u8]) -> Result<usize, Errno> {
+fn send(stream: &TcpStream, head: &[u8], tail: &[u8], then: Then) -> Result<usize, Errno> {
+    let flags = match then {
+        Then::More => SendFlags::NOSIGNAL,
+        Then::Close => SendFlags::NOSIGNAL | SendFlags::MORE,
+    };
     match (head, tail) {
-        (one, []) | ([], one) => rustix::net::send(stream, one, SendFlags::NOSIGNAL),
+        (one, []) | ([], one) => rustix::net::send(stream, one, flags),
         _ => {
             let parts = [IoSlice::new(head), IoSlice::new(tail)];
-            rustix::net::sendmsg(stream, &parts, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
+            rustix::net::sendmsg(stream, &parts, &mut SendAncillaryBuffer::default(), flags)
         }
     }
 }

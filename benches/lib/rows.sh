@@ -1,13 +1,14 @@
 # shellcheck shell=bash disable=SC2154,SC2034
 # Read by benches/compare: the rows of the table, each a shape of load and what it changes in the configurations.
 
-readonly all_rows=(small 16k 1m connection post1k post64k sequence rate idle reload backends routes active workers)
+readonly all_rows=(small 16k 1m connection close post1k post64k sequence rate idle reload backends routes active workers)
 
 readonly -A title_of=(
     [small]="small answers, kept connections"
     [16k]="16 KiB answers"
     [1m]="1 MiB answers"
     [connection]="a new connection for each request"
+    [close]="the same, with Connection: close"
     [post1k]="POST of 1 KiB"
     [post64k]="POST of 64 KiB"
     [sequence]="one connection, one request after the other"
@@ -47,6 +48,7 @@ shape_of() {
             large=1 mode=(kept --connections 16 --seconds "$seconds")
             ;;
         connection) mode=(each --sources 100 --connections "$connections" --seconds "$seconds") ;;
+        close) flags+=(--close) mode=(each --sources 100 --connections "$connections" --seconds "$seconds") ;;
         post1k) flags+=(--path /post --post 1024) ;;
         post64k) large=1 flags+=(--path /post --post 65536) ;;
         sequence) saturates=0 most_others=60 mode=(kept --connections 1 --seconds "$seconds") ;;

@@ -34,6 +34,9 @@ pub(crate) struct Options {
     /// POST this many bytes instead of GET.
     #[arg(long)]
     post: Option<usize>,
+    /// Ask with Connection: close.
+    #[arg(long)]
+    close: bool,
     /// The length that every body must have; unchecked without.
     #[arg(long)]
     expect: Option<u64>,
@@ -193,6 +196,9 @@ impl Options {
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n");
         if let Some(length) = self.post {
             let _ = write!(head, "Content-Length: {length}\r\n");
+        }
+        if self.close {
+            head.push_str("Connection: close\r\n");
         }
         head.push_str("\r\n");
         let mut text = head.into_bytes();

@@ -50,7 +50,7 @@ impl Exchange<'_> {
             self.now = Instant::now();
             return ended;
         }
-        let mut download = self.download(pool, framing);
+        let mut download = self.download(pool, framing, keep_client);
         let delivered = poll_fn(|cx| self.poll_deliver(&mut connection, upload, &mut download, cx)).await;
         if delivered == Err(Fault::Cut) && download.written == 0 {
             // Nothing of the response has left: there is still time to say what became of it.
@@ -110,14 +110,15 @@ impl Exchange<'_> {
         (keep, framing)
     }
 
-    fn download(&self, pool: &Pool, framing: Body) -> Download {
+    fn download(&self, pool: &Pool, framing: Body, keep_client: bool) -> Download {
         let response = &self.scratch.response;
         let is_stream = response
             .fields
             .first(Known::ContentType)
             .is_some_and(|t| t.len() >= 17 && t[..17].eq_ignore_ascii_case(b"text/event-stream"));
+        let pipe = Pipe::new(response.body, framing, 0, Replay::Gone);
         Download {
-            pipe: Pipe::new(response.body, framing, 0, Replay::Gone),
+            pipe: if keep_client { pipe } else { pipe.closing() },
             idle_timeout: if is_stream { pool.tunnel_timeout } else { pool.idle_timeout },
             pace: Pace::default(),
             armed: None,

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 
 use crate::http::{Body, Decoder, Invalid, Step, Underscores, write_chunk_head, write_last_chunk};
-use crate::wire::{Blocks, Buffer, Conduit, Outgoing};
+use crate::wire::{Blocks, Buffer, Conduit, Outgoing, Then};
 
 /// What is gathered before it is written: a head and a small body go in one call.
 const MAX_GATHERED: usize = 64 * 1024;
@@ -105,6 +105,8 @@ pub(super) struct Pipe {
     conduit: Option<Conduit>,
     /// There was no such way, or it was refused.
     copies: bool,
+    /// What follows on the sink once the whole body has been written.
+    then: Then,
 }
 
 impl Pipe {
@@ -122,7 +124,14 @@ impl Pipe {
             replay,
             conduit: None,
             copies: to == Body::Chunked,
+            then: Then::More,
         }
+    }
+
+    /// The sink is closed as soon as the body has been written.
+    pub(super) fn closing(mut self) -> Self {
+        self.then = Then::Close;
+        self
     }
 
     /// Judges the names in the trailers so.
@@ -306,7 +315,9 @@ impl Pipe {
     /// Writes once: what has been gathered, and data that needs no framing from where it was read.
     fn send(&mut self, ends: &mut Ends<'_>, cx: &mut Context<'_>) -> Result<Poll<()>, PipeError> {
         let direct = if self.chunked { &[] } else { &ends.buffer.filled()[..self.pending] };
-        match ends.out.poll_send(ends.sink, direct, ends.wrote, cx) {
+        let is_last = self.ended || (!self.chunked && self.decoder.is_done());
+        let then = if is_last { self.then } else { Then::More };
+        match ends.out.poll_send(ends.sink, direct, then, ends.wrote, cx) {
             Poll::Pending => Ok(Poll::Pending),
             Poll::Ready(Err(_)) => Err(PipeError::Sink),
             Poll::Ready(Ok(n)) => {

@@ -32,15 +32,22 @@ fn pieces_arrive_as_they_are_sent() {
         visit.send("0\r\n\r\n")
     });
     let daemon = Daemon::start(&over(&[origin.address]));
-    let mut wire = connect(daemon.web);
-    wire.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
-    assert_eq!(wire.head().unwrap().unwrap().status(), 200);
-    for piece in ["a", "b", "c"] {
-        wire.send(format!("1\r\n{piece}\r\n")).unwrap();
-        assert_eq!(wire.take(6).unwrap(), format!("1\r\n{piece}\r\n").as_bytes());
+    // Where the connection is to close only the last piece may wait for its end.
+    for connection in ["keep-alive", "close"] {
+        let mut wire = connect(daemon.web);
+        let fields = format!("Host: x\r\nConnection: {connection}\r\nTransfer-Encoding: chunked");
+        wire.send(format!("POST / HTTP/1.1\r\n{fields}\r\n\r\n")).unwrap();
+        assert_eq!(wire.head().unwrap().unwrap().status(), 200);
+        for piece in ["a", "b", "c"] {
+            wire.send(format!("1\r\n{piece}\r\n")).unwrap();
+            assert_eq!(wire.take(6).unwrap(), format!("1\r\n{piece}\r\n").as_bytes());
+        }
+        wire.send("0\r\n\r\n").unwrap();
+        assert_eq!(wire.take(5).unwrap(), b"0\r\n\r\n");
+        if connection == "close" {
+            assert!(wire.is_at_end());
+        }
     }
-    wire.send("0\r\n\r\n").unwrap();
-    assert_eq!(wire.take(5).unwrap(), b"0\r\n\r\n");
 }
 
 #[test]
