@@ -127,12 +127,13 @@ fn start_workers(
     watching: &drain::Watch,
 ) -> anyhow::Result<()> {
     let fleet = Fleet::new(receivers.len());
-    for (index, commands) in receivers.into_iter().enumerate() {
+    let neighbours = listen::neighbours(receivers.len());
+    for (index, (commands, neighbours)) in receivers.into_iter().zip(neighbours).enumerate() {
         let (shared, fleet, end) = (control.shared(), fleet.clone(), watching.clone());
         let runtime = move || -> std::io::Result<()> {
             let runtime = runtime()?;
             let worker = Worker::new(index, shared, fleet);
-            runtime.block_on(listen::run(Rc::new(worker), commands, end));
+            runtime.block_on(listen::run(Rc::new(worker), neighbours, commands, end));
             Ok(())
         };
         std::thread::Builder::new()

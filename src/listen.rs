@@ -3,7 +3,7 @@
 //! One [`run`] per worker thread. The control thread binds the sockets and sends them here with
 //! [`Command`]s; a worker never binds, resolves or waits for anything but its own sockets.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,10 +20,13 @@ mod drive;
 mod head;
 mod linger;
 mod queue;
+mod share;
 mod table;
 
 pub use bind::{Socket, bind};
+pub use share::{Guests, Neighbours, neighbours};
 
+use share::Guest;
 use table::Table;
 
 /// How often idle backend connections are looked at.
@@ -37,7 +40,7 @@ pub const MAX_COMMANDS: usize = 4096;
 pub enum Command {
     /// Accept from this socket, for the listener of this name.
     Open {
-        /// Which socket it is; the same number on every worker.
+        /// Which socket it is; the same number on every worker, higher than those before it.
         id: u64,
         /// The listener's name.
         listener: Arc<str>,
@@ -61,28 +64,51 @@ pub enum Command {
     EndBackend(u64),
 }
 
+/// What the commands to one worker act on.
+struct Room {
+    worker: Rc<Worker>,
+    table: Rc<Table>,
+    /// Gone with the sockets: then no connection goes from here to another worker.
+    neighbours: RefCell<Option<Rc<Neighbours>>>,
+    sockets: RefCell<HashMap<u64, accept::Handle>>,
+    /// The highest number of a socket so far.
+    newest: Cell<Option<u64>>,
+}
+
 /// Runs one worker until its commands end or the drain's end has come.
-pub async fn run(worker: Rc<Worker>, mut commands: mpsc::Receiver<Command>, mut end: Watch) {
+pub async fn run(
+    worker: Rc<Worker>,
+    (neighbours, mut guests): (Neighbours, Guests),
+    mut commands: mpsc::Receiver<Command>,
+    mut end: Watch,
+) {
     let table = Rc::new(Table::default());
-    let sockets: RefCell<HashMap<u64, accept::Handle>> = RefCell::default();
+    let mut open_to_guests = Some(table.hold());
+    let room = Room {
+        worker: Rc::clone(&worker),
+        table: Rc::clone(&table),
+        neighbours: RefCell::new(Some(Rc::new(neighbours))),
+        sockets: RefCell::default(),
+        newest: Cell::default(),
+    };
     let timers = worker.wheel.clone();
     tokio::task::spawn_local(async move { timers.run().await });
-    tokio::task::spawn_local(keep_upstream(Rc::clone(&worker)));
+    tokio::task::spawn_local(keep_upstream(worker));
     let mut draining = end.clone();
     let mut is_draining = false;
     loop {
         tokio::select! {
             command = commands.recv() => match command {
-                Some(command) => obey(command, &worker, &table, &sockets),
+                Some(command) => room.obey(command),
                 None => break,
+            },
+            guest = guests.next(), if open_to_guests.is_some() => match guest {
+                Some(guest) => room.welcome(guest),
+                None => open_to_guests = None,
             },
             () = draining.reached(Phase::Draining), if !is_draining => {
                 is_draining = true;
-                worker.drain();
-                for (_, socket) in sockets.borrow_mut().drain() {
-                    socket.close();
-                }
-                table.ask_all_to_leave();
+                room.drain();
             }
             () = table.emptied(), if is_draining => break,
             () = end.reached(Phase::Ended) => break,
@@ -90,37 +116,59 @@ pub async fn run(worker: Rc<Worker>, mut commands: mpsc::Receiver<Command>, mut 
     }
 }
 
-fn obey(
-    command: Command,
-    worker: &Rc<Worker>,
-    table: &Rc<Table>,
-    sockets: &RefCell<HashMap<u64, accept::Handle>>,
-) {
-    match command {
-        Command::Open { id, listener, socket } => match accept::open(worker, table, id, listener, socket) {
-            Ok(handle) => drop(sockets.borrow_mut().insert(id, handle)),
+impl Room {
+    fn obey(&self, command: Command) {
+        match command {
+            Command::Open { id, listener, socket } => self.open(id, listener, socket),
+            Command::Follow => {
+                self.worker.with_snapshot(|_| ()); // the cached one is let go
+                self.sockets.borrow().values().for_each(accept::Handle::follow);
+                self.table.wake_all();
+            }
+            Command::Assign { id, listener } => {
+                if let Some(handle) = self.sockets.borrow().get(&id) {
+                    handle.assign(listener);
+                }
+            }
+            Command::Close(id) => {
+                if let Some(handle) = self.sockets.borrow_mut().remove(&id) {
+                    handle.close();
+                }
+                self.table.ask_to_leave(id);
+            }
+            Command::End(id) => self.table.abort(|seat| seat.socket == id),
+            Command::EndBackend(id) => self.table.abort(|seat| seat.seat.backend.get() == id),
+        }
+    }
+
+    fn open(&self, id: u64, listener: Arc<str>, socket: std::net::TcpListener) {
+        self.newest.set(Some(id));
+        let Some(neighbours) = self.neighbours.borrow().clone() else { return };
+        match accept::open(&self.worker, &self.table, &neighbours, id, listener, socket) {
+            Ok(handle) => drop(self.sockets.borrow_mut().insert(id, handle)),
             Err(error) => {
                 tracing::error!(target: "equipoise::listen", "cannot listen on a bound socket: {error}")
             }
-        },
-        Command::Follow => {
-            worker.with_snapshot(|_| ()); // the cached one is let go
-            sockets.borrow().values().for_each(accept::Handle::follow);
-            table.wake_all();
         }
-        Command::Assign { id, listener } => {
-            if let Some(handle) = sockets.borrow().get(&id) {
-                handle.assign(listener);
-            }
+    }
+
+    /// Serves a connection that another worker has accepted.
+    fn welcome(&self, guest: Guest) {
+        let socket = guest.visit.socket;
+        drive::begin(&self.worker, &self.table, guest, Instant::now());
+        // It was on its way when its socket was closed; a socket that has not been opened here yet is another case.
+        if self.newest.get() >= Some(socket) && !self.sockets.borrow().contains_key(&socket) {
+            self.table.ask_to_leave(socket);
         }
-        Command::Close(id) => {
-            if let Some(handle) = sockets.borrow_mut().remove(&id) {
-                handle.close();
-            }
-            table.ask_to_leave(id);
+    }
+
+    fn drain(&self) {
+        self.worker.drain();
+        for (_, socket) in self.sockets.borrow_mut().drain() {
+            socket.close();
         }
-        Command::End(id) => table.abort(|seat| seat.socket == id),
-        Command::EndBackend(id) => table.abort(|seat| seat.seat.backend.get() == id),
+        self.neighbours.take();
+        self.table.ask_all_to_leave();
     }
 }
 

@@ -2,16 +2,16 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::drive;
 use super::queue::Queue;
+use super::share::{Guest, Neighbours};
 use super::table::{Hold, Table};
 use crate::observe::Reason;
 use crate::proxy::Worker;
@@ -59,6 +59,7 @@ impl Handle {
 pub(super) fn open(
     worker: &Rc<Worker>,
     table: &Rc<Table>,
+    neighbours: &Rc<Neighbours>,
     id: u64,
     listener: Arc<str>,
     socket: std::net::TcpListener,
@@ -70,6 +71,7 @@ pub(super) fn open(
     let door = Door {
         worker: Rc::clone(worker),
         table: Rc::clone(table),
+        neighbours: Rc::clone(neighbours),
         id,
         listener: Rc::clone(&listener),
         port,
@@ -86,6 +88,7 @@ pub(super) fn open(
 struct Door {
     worker: Rc<Worker>,
     table: Rc<Table>,
+    neighbours: Rc<Neighbours>,
     id: u64,
     listener: Rc<RefCell<Arc<str>>>,
     port: u16,
@@ -169,7 +172,7 @@ impl Door {
         tokio::time::sleep(OUT_OF_FILES).await;
     }
 
-    /// Starts the connection that waits.
+    /// Starts the connection that waits, here or at another worker.
     fn admit(&self, listener: &Arc<Listener>, place: Place) {
         let Some((stream, peer)) = self.waiting.borrow_mut().take() else { return };
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
@@ -180,9 +183,12 @@ impl Door {
             listener.series.rejected(self.worker.index, Reason::ConnectionLimit);
             return;
         }
-        let places = (place, counted.flatten());
-        let visit = drive::Visit { socket: self.id, peer, port: self.port, trusted, places };
-        drive::begin(&self.worker, &self.table, Arc::clone(listener), stream, visit, Instant::now());
+        let (places, share) = ((place, counted.flatten()), self.neighbours.share());
+        let visit = drive::Visit { socket: self.id, peer, port: self.port, trusted, places, share };
+        let guest = Guest { listener: Arc::clone(listener), stream, visit };
+        if let Some(own) = self.neighbours.hand_over(guest) {
+            drive::begin(&self.worker, &self.table, own, Instant::now());
+        }
     }
 
     /// Serves those who were already connected: closing the socket would reset them.

@@ -10,29 +10,33 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 use super::head::NoHead;
+use super::share::{Guest, Share};
 use super::table::{Chair, Table};
 use crate::http::Origin;
 use crate::proxy::{self, After, Client, Desk, Seat, Worker};
 use crate::snapshot::{Counted, Listener, Place, Snapshot};
 
 /// What is known of a connection when it is accepted.
+#[derive(Debug)]
 pub(super) struct Visit {
     pub(super) socket: u64,
     pub(super) peer: SocketAddr,
     pub(super) port: u16,
     pub(super) trusted: bool,
     pub(super) places: (Place, Option<Counted>),
+    pub(super) share: Share,
 }
 
 /// Starts the task of a connection.
-pub(super) fn begin(
-    worker: &Rc<Worker>,
-    table: &Rc<Table>,
-    listener: Arc<Listener>,
-    stream: TcpStream,
-    visit: Visit,
-    now: Instant,
-) {
+pub(super) fn begin(worker: &Rc<Worker>, table: &Rc<Table>, guest: Guest, now: Instant) {
+    let Guest { listener, stream, visit } = guest;
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::warn!(target: "equipoise::listen", listener = %listener.name, "cannot watch a connection: {error}");
+            return;
+        }
+    };
     let seat = Rc::new(Seat::default());
     let chair = table.sit(visit.socket, Rc::clone(&seat));
     let index = chair.index();
@@ -55,6 +59,7 @@ pub(super) fn begin(
         large: false,
         _chair: chair,
         _places: visit.places,
+        _share: visit.share,
     });
     let task = tokio::task::spawn_local(drive.run(now));
     table.served_by(index, task.abort_handle());
@@ -70,6 +75,7 @@ pub(super) struct Drive {
     pub(super) large: bool,
     _chair: Chair,
     _places: (Place, Option<Counted>),
+    _share: Share,
 }
 
 impl Drive {

@@ -2,13 +2,13 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use tokio::io::Interest;
-use tokio::net::TcpStream;
+use tokio::net::TcpStream as Watched;
 
 /// One listening socket.
 ///
@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 pub(super) struct Queue {
     /// In the clothes of a stream, which is only asked whether it is readable: tokio's listener can do nothing
     /// but accept, and its handle for other descriptors takes `unsafe`.
-    socket: TcpStream,
+    socket: Watched,
     known: Cell<Known>,
 }
 
@@ -38,7 +38,7 @@ impl Queue {
     /// # Errors
     /// The socket cannot be watched.
     pub(super) fn new(socket: TcpListener) -> io::Result<Self> {
-        let socket = TcpStream::from_std(std::net::TcpStream::from(OwnedFd::from(socket)))?;
+        let socket = Watched::from_std(TcpStream::from(OwnedFd::from(socket)))?;
         Ok(Self { socket, known: Cell::new(Known::Taken) })
     }
 
@@ -84,7 +84,7 @@ impl Queue {
         self.known.set(Known::Taken);
         let (socket, peer) = acceptfrom_with(&self.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
         let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-        let stream = TcpStream::from_std(socket.into())?;
+        let stream = TcpStream::from(socket);
         // The kernel gives it as a rule; a peer that has already gone has none to be asked for.
         let peer = peer.map_or_else(|| stream.peer_addr(), Ok)?;
         Ok((stream, peer))

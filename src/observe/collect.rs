@@ -70,7 +70,12 @@ fn whole(sheet: &mut Sheet, metrics: &Metrics) {
 }
 
 fn listeners(sheet: &mut Sheet, metrics: &Metrics) {
-    for series in metrics.live_listeners() {
+    let all = metrics.live_listeners();
+    for worker in 0..metrics.workers() {
+        let open: u64 = all.iter().map(|series| series.connections_of(worker)).sum();
+        sheet.add(&family::WORKER_CONNECTIONS_OPEN, &[&worker.to_string()], open as f64);
+    }
+    for series in all {
         let name = series.name();
         let (read, written) = series.bytes();
         sheet.add(&family::HTTP_REQUEST_BYTES, &[name], read as f64);

@@ -44,6 +44,8 @@ families! {
         "Client connections that are open."
     CONNECTIONS COUNTER "equipoise_connections_total" ["listener"]
         "Client connections that were accepted."
+    WORKER_CONNECTIONS_OPEN GAUGE "equipoise_worker_connections_open" ["worker"]
+        "Client connections that one worker serves now, of all listeners."
     REJECTED COUNTER "equipoise_rejected_total" ["listener", "reason"]
         "Requests and connections that were answered or closed without a backend."
     BACKEND_REQUESTS COUNTER "equipoise_backend_requests_total" ["pool", "backend", "code"]

@@ -151,6 +151,11 @@ impl Metrics {
         (self.reloads_ok.load(Ordering::Relaxed), self.reloads_rejected.load(Ordering::Relaxed))
     }
 
+    /// How many workers there are.
+    pub(super) fn workers(&self) -> usize {
+        self.workers
+    }
+
     pub(super) fn live_listeners(&self) -> Vec<Arc<ListenerSeries>> {
         live(&mut self.book().listeners)
     }

@@ -97,6 +97,13 @@ impl ListenerSeries {
         (opened.saturating_sub(closed), opened)
     }
 
+    /// Connections that one worker serves now.
+    pub(super) fn connections_of(&self, worker: usize) -> u64 {
+        let shard = self.shards.of(worker);
+        let closed = shard.closed.value();
+        shard.opened.value().saturating_sub(closed)
+    }
+
     /// How often we answered or closed ourselves for this reason.
     pub fn rejections(&self, reason: Reason) -> u64 {
         self.shards.iter().map(|shard| shard.rejected.0[reason as usize].value()).sum()

@@ -21,7 +21,7 @@ const GROWTH: u64 = 8 * 1024 * 1024;
 fn pieces_arrive_as_they_are_sent() {
     let origin = Origin::new(|visit| {
         visit.head()?;
-        visit.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        visit.send("HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n")?;
         for _ in 0..3 {
             let line = visit.wire.line()?;
             assert_eq!(line, "1");

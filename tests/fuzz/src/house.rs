@@ -127,7 +127,8 @@ async fn open(backend: Rc<Backend>) -> (SocketAddr, Hold) {
     let worker = Worker::new(0, Arc::new(ArcSwap::from_pointee(snapshot)), Fleet::new(1));
     let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
     let (signal, watch) = drain::channel();
-    tokio::task::spawn_local(listen::run(Rc::new(worker), receiver, watch));
+    let alone = listen::neighbours(1).remove(0);
+    tokio::task::spawn_local(listen::run(Rc::new(worker), alone, receiver, watch));
     let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     socket.set_nonblocking(true).expect("non-blocking");
     let web = socket.local_addr().expect("its address");
