@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// How late a deadline may fire.
-pub const TICK: Duration = Duration::from_millis(10);
+pub const TICK: Duration = Duration::from_millis(TICK_MS);
+
+const TICK_MS: u64 = 10;
 
 /// Entries kept for the next timers. A reused one keeps its place in the queue: without this a stream of
 /// short connections would leave one dead place each, for as long as the longest timeout.
@@ -87,7 +89,7 @@ impl Wheel {
             match next {
                 None => earlier.await,
                 Some(tick) => {
-                    let at = self.0.start + TICK * u32::try_from(tick).unwrap_or(u32::MAX);
+                    let at = self.0.start + Duration::from_millis(tick.saturating_mul(TICK_MS));
                     tokio::select! {
                         () = tokio::time::sleep_until(at.into()) => self.fire(tick),
                         () = earlier => {}
@@ -132,7 +134,7 @@ impl Wheel {
     }
 
     fn tick_of(&self, at: Instant) -> u64 {
-        const TICKS_PER_SECOND: u64 = 1_000 / TICK.as_millis() as u64;
+        const TICKS_PER_SECOND: u64 = 1_000 / TICK_MS;
         // In 64 bits, for it runs twice a request: a division of 128 bits costs as much as all the rest.
         let elapsed = at.saturating_duration_since(self.0.start);
         elapsed.as_secs() * TICKS_PER_SECOND + u64::from(elapsed.subsec_nanos().div_ceil(TICK.subsec_nanos()))
@@ -238,6 +240,21 @@ mod tests {
         }
         let waited = now() - start;
         assert!(waited >= Duration::from_secs(5) && waited < Duration::from_millis(5030), "{waited:?}");
+    }
+
+    /// 2^32 ticks are 497 days.
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_has_run_for_years_fires_no_deadline_early() {
+        tokio::time::advance(Duration::from_secs(600 * 86_400)).await;
+        let start = now();
+        let wheel = Wheel::starting(start - Duration::from_secs(600 * 86_400));
+        let timer = wheel.timer();
+        timer.arm(start + Duration::from_secs(1));
+        tokio::select! {
+            () = wheel.run() => unreachable!(),
+            () = fired(&timer) => {}
+        }
+        assert!(now() - start >= Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]
