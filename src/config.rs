@@ -8,6 +8,7 @@ mod build;
 mod keys;
 mod lint;
 mod model;
+mod page;
 pub mod reference;
 mod report;
 mod suggest;
@@ -34,6 +35,8 @@ pub const FILE_MAX: u64 = 16 << 20;
 pub struct Vocabulary<'a> {
     /// What `balance` may say.
     pub balance: &'a [&'a str],
+    /// The statuses of errors that the balancer answers itself: those that `error_pages` may name.
+    pub errors: &'a [u16],
 }
 
 /// What came of reading a file.
@@ -46,7 +49,7 @@ pub struct Reading {
 }
 
 /// Reads and checks `text`; `name` is the file's, for messages. Reads the files that the text names
-/// (`admin.token_file`), binds and resolves nothing.
+/// (`admin.token_file`, `listener.error_pages`), binds and resolves nothing.
 pub fn read(name: &str, text: &str, vocabulary: &Vocabulary<'_>) -> Reading {
     if text.len() as u64 > FILE_MAX {
         return refused(name, too_large());

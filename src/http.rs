@@ -19,6 +19,7 @@ mod parse;
 mod policy;
 mod request;
 mod response;
+mod status;
 mod target;
 
 #[cfg(test)]
@@ -28,7 +29,7 @@ pub use body::{Decoder, Step, write_chunk_head, write_last_chunk};
 pub use date::DateCache;
 pub use field::Known;
 pub use fields::{FieldRef, Fields};
-pub use forwarding::{Forwarding, Origin, client_address};
+pub use forwarding::{Forwarding, Origin, client_address, request_id};
 pub use framing::Body;
 pub use hop::Upgrade;
 pub use method::Method;
@@ -36,6 +37,7 @@ pub use parse::{HeadLimits, Parsed, leading_blank};
 pub use policy::{HeadPolicy, Underscores};
 pub use request::{RequestHead, Version};
 pub use response::{Interim, ResponseHead};
+pub use status::{OWN_ERRORS, reason_phrase};
 pub use target::{host_for_matching, normal_path};
 
 /// Why a client's message is refused: the status to answer with and one short phrase for the log.

@@ -15,7 +15,7 @@ mod listener;
 mod pool;
 
 pub use compile::{compile, vocabulary};
-pub use listener::{Capacity, Counted, Listener, PerAddress, Place, Route};
+pub use listener::{Capacity, Counted, Listener, Page, PerAddress, Place, Route};
 pub use pool::{HostPolicy, Key, Member, Pool, Roster};
 
 /// One compiled configuration.

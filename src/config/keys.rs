@@ -8,6 +8,11 @@ mod pool;
 mod route;
 mod server;
 
+use super::units::size_text;
+
+/// A page is copied into each answer that it stands in: an attacker who asks for them must not fill memory.
+pub(super) const PAGE_MAX: u64 = 64 << 10;
+
 /// One key of the file.
 #[derive(Debug)]
 pub(super) struct Key {
@@ -59,6 +64,8 @@ pub(super) enum Kind {
     Either(&'static [Kind]),
     /// A list; `empty`: it may hold nothing.
     List { of: &'static Kind, empty: bool },
+    /// `name = { "503" = "FILE" }`: a status of an error of our own, and a file of at most [`PAGE_MAX`] bytes.
+    Pages,
     /// `[name]`
     Table(&'static [Key]),
     /// `[[name]]`
@@ -187,6 +194,9 @@ impl Kind {
                 .collect::<Vec<_>>()
                 .join(", or "),
             Kind::List { of, .. } => format!("a list, each element {}", of.expected()),
+            Kind::Pages => {
+                format!("a table of statuses and names of files of at most {}", size_text(PAGE_MAX))
+            }
             Kind::Table(_) => "a table".into(),
             Kind::Tables(_) => "a list of tables, each under its [[…]]".into(),
             Kind::Named(_) => "a table of tables, each with its own name".into(),

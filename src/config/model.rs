@@ -94,10 +94,23 @@ pub struct Listener {
     pub allow_connect: bool,
     /// Whether a client's FIN after a complete request aborts the exchange. Default false.
     pub abort_on_close: bool,
+    /// What stands in place of the text of our own answers; a status stands once.
+    pub error_pages: Vec<ErrorPage>,
     /// `[listener.limits]`
     pub limits: Limits,
     /// `[listener.timeouts]`
     pub timeouts: ListenerTimeouts,
+}
+
+/// One element of `error_pages`, its file read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorPage {
+    /// The status that it goes with.
+    pub status: u16,
+    /// What it is.
+    pub content_type: &'static str,
+    /// What the file holds.
+    pub body: Vec<u8>,
 }
 
 /// `underscores`

@@ -17,13 +17,15 @@ const BALANCE: [&str; 8] = [
     "hash",
 ];
 
+const ERRORS: [u16; 3] = [404, 502, 503];
+
 const CONTRACT: &str = include_str!("../../tests/data/contract.toml");
 const TEN: &str = include_str!("../../tests/data/ten-mistakes.toml");
 const SMALL: &str =
     "[[listener]]\nbind = '127.0.0.1:80'\npool = 'crm'\n[pool.crm]\nbackends = ['a:80', 'b:80']\n";
 
 fn read(text: &str) -> Reading {
-    super::read("test.toml", text, &Vocabulary { balance: &BALANCE })
+    super::read("test.toml", text, &Vocabulary { balance: &BALANCE, errors: &ERRORS })
 }
 
 /// `line:column code` of each finding.
@@ -126,7 +128,7 @@ fn the_contract_is_known() {
     for one in read(CONTRACT).report.diagnostics() {
         let expected = match one.code {
             // The contract shows files and pools that do not exist here.
-            Code::Unreadable => one.message.contains("admin.token"),
+            Code::Unreadable => ["admin.token", "503.html"].iter().any(|file| one.message.contains(file)),
             Code::DanglingReference => one.message.contains("\"api\""),
             Code::MissingKey => one.message.contains("address"),
             other => other == Code::NotSupported,
@@ -170,7 +172,7 @@ fn defaults_are_values_of_their_kind() {
             if let Preset::Literal(text) = key.default {
                 let (value, errors) = DeValue::parse_recoverable(text);
                 assert!(errors.is_empty(), "{}", key.name);
-                let vocabulary = Vocabulary { balance: &BALANCE };
+                let vocabulary = Vocabulary { balance: &BALANCE, errors: &ERRORS };
                 let mut reader = Reader { text, vocabulary: &vocabulary, findings: Findings::default() };
                 super::value::read(&value, &key.kind, key.name, "", &mut reader);
                 assert!(!reader.findings.has_errors(), "{}", key.name);
@@ -300,7 +302,7 @@ fn doubtful_files_are_taken_with_a_warning() {
 #[test]
 fn files_that_cannot_be_read_are_diagnostics() {
     let folder = tempfile::tempdir().unwrap();
-    let vocabulary = Vocabulary { balance: &BALANCE };
+    let vocabulary = Vocabulary { balance: &BALANCE, errors: &ERRORS };
     let code = |path: &std::path::Path| load(path, &vocabulary).report.diagnostics()[0].code;
     assert_eq!(code(&folder.path().join("none.toml")), Code::Unreadable);
     assert_eq!(code(folder.path()), Code::Unreadable);

@@ -15,7 +15,7 @@ use super::keys::{self, Key, Kind, Preset};
 use super::model::{HashKey, HostPattern};
 use super::report::{Code, Diagnostic, Findings, Span, printable};
 use super::suggest::nearest;
-use super::{Vocabulary, value};
+use super::{Vocabulary, page, value};
 
 /// A value of the right kind.
 #[derive(Debug, Clone)]
@@ -33,6 +33,8 @@ pub(super) enum Value {
     HashKey(HashKey),
     Statuses(u16, u16),
     List(Vec<Item>),
+    /// Statuses and the files that stand for them.
+    Pages(Vec<(u16, Item)>),
     Table(Section),
     Tables(Vec<Section>),
     Named(Vec<(String, Section)>),
@@ -176,6 +178,7 @@ fn read(found: &Spanned<DeValue<'_>>, key: &'static Key, place: &str, reader: &m
             Value::Tables(vec![section(table, found.span(), keys, place, reader)])
         }
         (Kind::Named(keys), DeValue::Table(table)) => named(table, key, keys, reader),
+        (Kind::Pages, DeValue::Table(table)) => page::statuses(table, key.name, reader),
         (Kind::Table(_) | Kind::Tables(_) | Kind::Named(_), other) => {
             wrong_shape(found, key, &format!("found {}", kind_of(other)), reader);
             Value::Invalid
@@ -362,6 +365,11 @@ impl Section {
     /// The elements of a list; what could not be read is left out.
     pub(super) fn list(&self, key: &str) -> &[Item] {
         if let Some(Value::List(items)) = self.value(key) { items } else { &[] }
+    }
+
+    /// The files that are named by statuses; what could not be read is left out.
+    pub(super) fn pages(&self, key: &str) -> &[(u16, Item)] {
+        if let Some(Value::Pages(pages)) = self.value(key) { pages } else { &[] }
     }
 
     pub(super) fn table(&self, key: &str) -> Option<&Section> {

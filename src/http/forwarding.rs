@@ -152,6 +152,17 @@ impl Forwarding {
         &self.request_id
     }
 
+    /// Settles the id of a request that goes to nobody.
+    pub fn identify(&mut self, fields: &Fields, origin: &Origin, fresh_id: u128) {
+        self.request_id.clear();
+        if origin.trusted {
+            self.request_id = only(fields, Known::XRequestId, is_request_id);
+        }
+        if self.request_id.is_empty() {
+            self.request_id.extend_from_slice(&request_id(fresh_id));
+        }
+    }
+
     /// Writes the forwarding fields of a request that goes to a backend. `fresh_id` is used where no
     /// trusted peer gave a valid id.
     pub fn apply(&mut self, head: &mut RequestHead, origin: &Origin, fresh_id: u128, via: bool) {
@@ -174,7 +185,7 @@ impl Forwarding {
             }
         }
         if self.request_id.is_empty() {
-            self.request_id.extend_from_slice(&hex_digits(fresh_id));
+            self.request_id.extend_from_slice(&request_id(fresh_id));
         }
         fields.append(Known::XRequestId, "X-Request-Id", &[&self.request_id]);
         if via {
@@ -261,7 +272,8 @@ fn scheme(secure: bool) -> &'static str {
     if secure { "https" } else { "http" }
 }
 
-fn hex_digits(number: u128) -> [u8; 32] {
+/// A request id that we make: the number in hexadecimal.
+pub fn request_id(number: u128) -> [u8; 32] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [0; 32];
     for (pair, byte) in text.chunks_exact_mut(2).zip(number.to_be_bytes()) {

@@ -143,6 +143,11 @@ impl Outcome {
         (Self::Canceled, "canceled"),
     ];
 
+    /// The value of the label of a failure; empty for a status.
+    pub fn name(self) -> &'static str {
+        Self::FAILURES.iter().find(|(failure, _)| *failure == self).map_or("", |(_, name)| name)
+    }
+
     /// Its slot. A backend that says 499 itself is not registered to: "other". Our own «client left» is
     /// [`Outcome::Canceled`] here.
     pub(super) fn slot(self) -> usize {
@@ -190,7 +195,8 @@ closed_set! {
         Malformed = "malformed",
         /// Head or body above the limit: 413, 414, 431.
         TooLarge = "too_large",
-        /// An unknown transfer coding, CONNECT, another protocol version: 501, 505.
+        /// An unknown transfer coding, CONNECT, another protocol version, what a backend of HTTP/1.0 cannot be
+        /// sent: 405, 411, 417, 501, 505.
         Unsupported = "unsupported",
         /// The client was too slow: 408, or below `min_rate`.
         ClientTimeout = "client_timeout",

@@ -254,11 +254,17 @@ impl<'a> Exchange<'a> {
             Err(fault) => fault,
         };
         self.now = Instant::now();
+        if self.client_address.is_none() {
+            // Before the request was edited the scratch still holds the id of the one before.
+            let fresh_id = self.worker.random.borrow_mut().u128(..);
+            self.scratch.forwarding.identify(&self.request.fields, &self.client.origin, fresh_id);
+        }
         let answer = fault.answer();
         if let Some(reason) = answer.reason {
             self.listener.series.rejected(self.worker.index, reason);
         }
-        tracing::debug!(target: "equipoise::proxy", peer = %self.client.origin.peer, ?fault, "request failed");
+        let id = String::from_utf8_lossy(self.scratch.forwarding.request_id());
+        tracing::debug!(target: "equipoise::proxy", peer = %self.client.origin.peer, request = %id, ?fault, "request failed");
         match (self.status, answer.status) {
             // The response has begun: breaking the connection is the only honest end.
             (Some(status), _) => {
@@ -268,17 +274,14 @@ impl<'a> Exchange<'a> {
             (None, Some(status)) => {
                 let keep = answer.keep && self.keeps_client() && !self.unread;
                 let extra = Extra {
+                    reason: fault.word(),
                     close: !keep,
                     keep_alive_10: keep && self.request.version == Version::Http10,
                     head_only: self.request.method == http::Method::Head,
-                    // Before the request was edited the scratch still holds the id of the one before.
-                    request_id: match self.client_address {
-                        Some(_) => self.scratch.forwarding.request_id(),
-                        None => b"",
-                    },
+                    request_id: self.scratch.forwarding.request_id(),
                     retry_after: fault.retry_after(),
                 };
-                respond::write(self.worker, self.client, status, extra, self.now);
+                respond::write(self.worker, self.listener, self.client, status, extra, self.now);
                 (status, if keep { After::Next } else { After::Linger })
             }
         }

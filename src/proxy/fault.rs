@@ -1,7 +1,7 @@
 //! Whose fault it is, and the one table that turns it into an answer.
 
 use crate::http::Refusal;
-use crate::observe::{CLIENT_LEFT, Reason};
+use crate::observe::{CLIENT_LEFT, Outcome, Reason};
 use crate::resilience::Failure;
 
 /// Why an exchange did not end with a whole response.
@@ -19,6 +19,10 @@ pub enum Fault {
     WriteTimeout,
     /// Nobody's: Max-Forwards says that it goes no further than here.
     LastHop,
+    /// Backend: it speaks HTTP/1.0, which knows no chunks, and the request's length is not known.
+    NeedsLength,
+    /// Backend: it speaks HTTP/1.0, which cannot answer 100 (Continue).
+    CannotContinue,
     /// Ours: no route takes the request.
     NoRoute,
     /// Pool: no backend is usable.
@@ -67,6 +71,8 @@ impl Fault {
                 };
             }
             Self::LastHop => (200, None, true),
+            Self::NeedsLength => (411, Some(Reason::Unsupported), false),
+            Self::CannotContinue => (417, Some(Reason::Unsupported), false),
             Self::NoRoute => (404, Some(Reason::NoRoute), true),
             Self::NoBackend => (503, Some(Reason::NoBackend), true),
             Self::PoolFull => (503, Some(Reason::QueueFull), true),
@@ -78,6 +84,23 @@ impl Fault {
             }
         };
         Answer { status: Some(status), code: status, reason, keep }
+    }
+
+    /// Why, in one word: a reason of equipoise_rejected_total, or where a backend is at fault the code under
+    /// which equipoise_backend_requests_total counts it. Empty where nothing is wrong.
+    pub(super) fn word(self) -> &'static str {
+        if let Some(reason) = self.answer().reason {
+            return reason.name();
+        }
+        match self {
+            Self::Backend(Failure::Connect) | Self::ConnectTimeout => Outcome::ConnectError.name(),
+            Self::Backend(Failure::Reset) => Outcome::Reset.name(),
+            Self::Backend(Failure::Invalid) => Outcome::Invalid.name(),
+            Self::Backend(Failure::Timeout) => Outcome::Timeout.name(),
+            // Its head had been counted by its status.
+            Self::Cut => "cut",
+            _ => "",
+        }
     }
 
     /// Seconds after which it is worth to come back.
@@ -98,6 +121,7 @@ fn reason_of(status: u16) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::OWN_ERRORS;
 
     #[test]
     fn every_fault_has_its_answer() {
@@ -109,6 +133,8 @@ mod tests {
             (Fault::ClientLeft, None, false),
             (Fault::WriteTimeout, None, false),
             (Fault::LastHop, Some(200), true),
+            (Fault::NeedsLength, Some(411), false),
+            (Fault::CannotContinue, Some(417), false),
             (Fault::NoRoute, Some(404), true),
             (Fault::NoBackend, Some(503), true),
             (Fault::PoolFull, Some(503), true),
@@ -124,6 +150,9 @@ mod tests {
             let answer = fault.answer();
             assert_eq!((answer.status, answer.keep), (status, keep), "{fault:?}");
             assert_eq!(answer.code, status.unwrap_or(CLIENT_LEFT), "{fault:?}");
+            let error = status.is_some_and(|status| status >= 400);
+            assert!(!error || !fault.word().is_empty(), "{fault:?} has its word");
+            assert!(!error || OWN_ERRORS.contains(&answer.code), "{fault:?} may have its page");
         }
     }
 }

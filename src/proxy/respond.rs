@@ -1,4 +1,4 @@
-//! Answers of our own.
+//! Answers of our own: plain, small, with the reason in one word and the request's id.
 
 use std::io::Write;
 use std::time::Instant;
@@ -6,13 +6,15 @@ use std::time::Instant;
 use super::client::Client;
 use super::fault::Fault;
 use super::worker::Worker;
-use crate::http::Refusal;
+use crate::http::{self, Refusal};
 use crate::observe::MethodLabel;
 use crate::snapshot::Listener;
 
 /// What an answer of ours says beyond its status.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Extra<'a> {
+    /// Why, in one word; empty where nothing is wrong.
+    pub(super) reason: &'static str,
     /// The connection ends after it.
     pub(super) close: bool,
     /// The client speaks HTTP/1.0 and asked to keep the connection.
@@ -25,20 +27,44 @@ pub(super) struct Extra<'a> {
     pub(super) retry_after: Option<u32>,
 }
 
-/// Writes a whole answer into the client's outgoing bytes.
-pub(super) fn write(worker: &Worker, client: &mut Client, status: u16, extra: Extra<'_>, now: Instant) {
-    let reason = reason_phrase(status);
+/// Writes a whole answer into the client's outgoing bytes: the listener's page for the status, or a few lines.
+pub(super) fn write(
+    worker: &Worker,
+    listener: &Listener,
+    client: &mut Client,
+    status: u16,
+    extra: Extra<'_>,
+    now: Instant,
+) {
+    let phrase = http::reason_phrase(status);
+    let text = format!(
+        "{status} {phrase}\nreason: {}\nrequest: {}\n",
+        extra.reason,
+        String::from_utf8_lossy(extra.request_id)
+    );
+    let (content_type, body) = match listener.page(status) {
+        // The answer to OPTIONS is in the fields.
+        _ if status == 200 => ("text/plain; charset=utf-8", &b""[..]),
+        Some(page) => (page.content_type, &page.body[..]),
+        None => ("text/plain; charset=utf-8", text.as_bytes()),
+    };
+    let length = body.len();
     let out = client.out.writer(&worker.blocks);
-    // The answer to OPTIONS is in the fields.
-    let bare = matches!(status, 200 | 304);
-    let body_len = if bare { 0 } else { reason.len() + 5 };
     worker.with_date(now, |date| {
         // Writing to a Vec cannot fail.
         let _ = write!(
             out,
-            "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {body_len}\r\nDate: {date}\r\n"
+            "HTTP/1.1 {status} {phrase}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\nDate: {date}\r\n"
         );
     });
+    fields(out, status, extra);
+    if !extra.head_only {
+        out.extend_from_slice(body);
+    }
+}
+
+/// The fields that not every answer has, and the end of the head.
+fn fields(out: &mut Vec<u8>, status: u16, extra: Extra<'_>) {
     if let Some(seconds) = extra.retry_after {
         let _ = write!(out, "Retry-After: {seconds}\r\n");
     }
@@ -46,6 +72,9 @@ pub(super) fn write(worker: &Worker, client: &mut Client, status: u16, extra: Ex
         // What is answered so is OPTIONS, and TRACE, the one method that is refused by itself (RFC 9110 9.3.7,
         // 15.5.6).
         out.extend_from_slice(b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
+    }
+    if !extra.reason.is_empty() {
+        let _ = write!(out, "X-Equipoise-Reason: {}\r\n", extra.reason);
     }
     if !extra.request_id.is_empty() {
         out.extend_from_slice(b"X-Request-Id: ");
@@ -58,41 +87,27 @@ pub(super) fn write(worker: &Worker, client: &mut Client, status: u16, extra: Ex
         out.extend_from_slice(b"Connection: keep-alive\r\n");
     }
     out.extend_from_slice(b"\r\n");
-    if !extra.head_only && !bare {
-        let _ = writeln!(out, "{status} {reason}");
-    }
 }
 
 /// Answers a head that could not be read, and counts it. The connection is to be closed.
 pub fn refuse(worker: &Worker, listener: &Listener, client: &mut Client, refusal: Refusal, started: Instant) {
     let now = Instant::now();
-    let answer = Fault::Refused(refusal).answer();
-    // Also where the head was refused before its end: a HEAD is answered without a body.
-    let head_only = client.buffer.filled().starts_with(b"HEAD ");
-    write(worker, client, refusal.status, Extra { close: true, head_only, ..Extra::default() }, now);
+    let fault = Fault::Refused(refusal);
+    let answer = fault.answer();
+    let request_id = http::request_id(worker.random.borrow_mut().u128(..));
+    let extra = Extra {
+        reason: fault.word(),
+        close: true,
+        // Also where the head was refused before its end: a HEAD is answered without a body.
+        head_only: client.buffer.filled().starts_with(b"HEAD "),
+        request_id: &request_id,
+        ..Extra::default()
+    };
+    write(worker, listener, client, refusal.status, extra, now);
     if let Some(reason) = answer.reason {
         listener.series.rejected(worker.index, reason);
     }
     listener.unrouted.request(worker.index, MethodLabel::Other, refusal.status, now.duration_since(started));
-    tracing::debug!(target: "equipoise::proxy", peer = %client.origin.peer, status = refusal.status, "request refused: {}", refusal.reason);
-}
-
-fn reason_phrase(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        400 => "Bad Request",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        413 => "Content Too Large",
-        414 => "URI Too Long",
-        417 => "Expectation Failed",
-        431 => "Request Header Fields Too Large",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        _ => "Error",
-    }
+    let id = String::from_utf8_lossy(&request_id);
+    tracing::debug!(target: "equipoise::proxy", peer = %client.origin.peer, status = refusal.status, request = %id, "request refused: {}", refusal.reason);
 }

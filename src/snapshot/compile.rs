@@ -4,13 +4,13 @@ use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use super::Snapshot;
-use super::listener::{Capacity, Listener, PerAddress, Route};
+use super::listener::{Capacity, Listener, Page, PerAddress, Route};
 use super::pool::{HostPolicy, Key, Member, Pool, Roster};
 use crate::backend::{Backend, Identity};
 use crate::balance::{self, KeySource, Memory};
 use crate::config;
 use crate::health::{Check, HttpCheck, Kind};
-use crate::http::{HeadLimits, HeadPolicy, Underscores};
+use crate::http::{HeadLimits, HeadPolicy, OWN_ERRORS, Underscores};
 use crate::observe::Metrics;
 use crate::resilience::{Policy, RetryBudget};
 use crate::route::{Host, Rule, Table};
@@ -22,7 +22,7 @@ const RESERVED_FILES: u64 = 256;
 pub fn vocabulary() -> config::Vocabulary<'static> {
     static BALANCE: LazyLock<Vec<&'static str>> =
         LazyLock::new(|| balance::REGISTRY.iter().map(|algorithm| algorithm.name).collect());
-    config::Vocabulary { balance: &BALANCE }
+    config::Vocabulary { balance: &BALANCE, errors: OWN_ERRORS }
 }
 
 /// Compiles a configuration. What `previous` shares with it by identity is carried over. `files` is the
@@ -193,6 +193,7 @@ impl Listeners<'_> {
             unrouted: self.metrics.route(&listener.name, "none"),
             series: self.metrics.listener(&listener.name),
             trusted: listener.trusted_proxies.clone(),
+            pages: listener.error_pages.iter().map(compile_page).collect(),
             via: self.config.server.via,
             abort_on_close: listener.abort_on_close,
             head: HeadLimits {
@@ -257,6 +258,10 @@ impl Listeners<'_> {
             series: self.metrics.route(&listener.name, name),
         }
     }
+}
+
+fn compile_page(page: &config::ErrorPage) -> Page {
+    Page { status: page.status, content_type: page.content_type, body: page.body.clone() }
 }
 
 fn compile_underscores(written: config::Underscores) -> Underscores {

@@ -31,6 +31,8 @@ pub struct Listener {
     pub series: Arc<ListenerSeries>,
     /// Whose forwarding fields are believed.
     pub trusted: Vec<IpNet>,
+    /// What stands in place of the text of our own answers.
+    pub pages: Vec<Page>,
     /// Whether Via is added both ways.
     pub via: bool,
     /// Whether a FIN after a complete request aborts the exchange.
@@ -59,7 +61,23 @@ pub struct Listener {
     pub max_per_address: u32,
 }
 
+/// What an answer of ours says in place of its short text.
+#[derive(Debug)]
+pub struct Page {
+    /// The status that it goes with.
+    pub status: u16,
+    /// The value of Content-Type.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
 impl Listener {
+    /// The page for a status.
+    pub fn page(&self, status: u16) -> Option<&Page> {
+        self.pages.iter().find(|page| page.status == status)
+    }
+
     /// Whether a peer's forwarding fields are believed.
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|net| net.contains(&address))

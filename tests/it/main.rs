@@ -18,6 +18,7 @@ mod load;
 mod message;
 mod origin;
 
+mod answers;
 mod balance;
 mod check;
 mod corpus;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::{Names, Places, unique};
 use crate::config::model::{Limits, Listener, ListenerTimeouts, Underscores};
+use crate::config::page;
 use crate::config::report::{Code, Diagnostic, Findings, Span};
 use crate::config::walk::{Section, Value};
 
@@ -95,6 +96,7 @@ fn build(section: &Section, pools: &Names<'_>, places: &mut Places, findings: &m
         underscores: underscores(section),
         allow_connect: section.boolean("allow_connect").unwrap_or(false),
         abort_on_close: section.boolean("abort_on_close").unwrap_or(false),
+        error_pages: page::load(section, "error_pages", findings),
         limits: limits(section.table("limits").unwrap_or(&Section::default())),
         timeouts: timeouts(section.table("timeouts").unwrap_or(&Section::default())),
     }

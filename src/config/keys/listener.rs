@@ -59,7 +59,14 @@ pub(super) static LISTENER: &[Key] = &[
         "false: a FIN after a complete request is a half-close and the exchange goes on; true: it aborts the \
          backend's work. A RST, an error or a failed write always aborts; a FIN inside a request too.",
     ),
-    later("error_pages", "table of status = file", "none", "Pages of one's own, read at load."),
+    Key {
+        name: "error_pages",
+        kind: Kind::Pages,
+        default: NONE,
+        doc: "What stands in place of the short text of an answer of our own, by its status; read at load and \
+              at each reload. HTML, JSON or text, by the end of the file's name or else by how it begins. \
+              Answers of backends are never replaced.",
+    },
     Key { name: "tls", kind: Kind::Later("table", TLS), default: NONE, doc: "Termination of TLS." },
     Key {
         name: "limits",
