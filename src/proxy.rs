@@ -5,6 +5,7 @@
 //! connections; nothing here crosses threads.
 
 mod attempt;
+mod bonds;
 mod client;
 mod converse;
 mod deliver;

@@ -54,6 +54,11 @@ impl Connection {
         &self.gauge.0
     }
 
+    /// Whether it lives and its backend has said nothing that nobody asked for; asks the kernel.
+    pub fn is_silent(&self) -> bool {
+        is_silent(&self.stream)
+    }
+
     /// Counts a connection that is to be closed where the backend has said something that belongs to no
     /// response.
     pub fn count_strays(&self) {

@@ -150,6 +150,7 @@ impl Drive {
             None => return,
         }
         self.snapshot = snapshot;
+        self.client.follow_reload();
     }
 }
 

@@ -12,7 +12,7 @@ use crate::backend::Lease;
 use crate::balance::Pick;
 use crate::observe::{BackendSeries, Outcome, RetryReason};
 use crate::resilience::Failure;
-use crate::snapshot::{HostPolicy, Pool};
+use crate::snapshot::{HostPolicy, Member, Pool, Route};
 use crate::upstream::{Connection, DialError};
 
 /// What earlier tries of a request leave behind.
@@ -95,22 +95,44 @@ impl Exchange<'_> {
         }
     }
 
-    /// Makes one try. Ready with a connection whose response head has been read, or with the failure
+    /// A try on the connection that is this client's alone: at its backend, whomever the algorithm would pick
+    /// and whatever probes say, for the login is there and nowhere else.
+    pub(super) fn stay(
+        &mut self,
+        route: &Route,
+        member: &Member,
+        own: &mut Option<Connection>,
+    ) -> Result<Attempt, Fault> {
+        if let Some(lease) = Lease::take(&member.backend, member.limit) {
+            let series = Arc::clone(&member.series);
+            return Ok(Attempt { lease, series, limit: member.limit, connect_timed_out: false });
+        }
+        if let Some(connection) = own.take() {
+            self.client.bonds.keep(route, connection, &self.worker.blocks);
+        }
+        Err(Fault::PoolFull)
+    }
+
+    /// Makes one try, on `own` if there is one. Ready with a connection whose response head has been read, or with the failure
     /// that another try may mend.
     pub(super) async fn attempt(
         &mut self,
         pool: &Pool,
         attempt: &mut Attempt,
         upload: &mut Upload,
+        mut own: Option<Connection>,
     ) -> Result<Result<Connection, Failure>, Fault> {
         let mut reuse = true;
         self.client.seat.backend.set(attempt.lease.backend().id());
         self.set_host(pool, attempt);
         loop {
             let asked = self.now;
-            let mut connection = match self.reach(pool, attempt, reuse, asked).await? {
-                Ok(connection) => connection,
-                Err(failure) => return Ok(Err(failure)),
+            let mut connection = match own.take() {
+                Some(own) => own,
+                None => match self.reach(pool, attempt, reuse, asked).await? {
+                    Ok(connection) => connection,
+                    Err(failure) => return Ok(Err(failure)),
+                },
             };
             upload.begin(self.request, &mut connection, &self.worker.blocks);
             let began = if connection.reused { asked } else { Instant::now() };

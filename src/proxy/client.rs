@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::net::TcpStream;
 
+use super::bonds::Bonds;
 use crate::http::Origin;
 use crate::snapshot::Listener;
 use crate::timer::Timer;
@@ -37,6 +38,8 @@ pub struct Client {
     pub wrote: u64,
     /// The client has sent its FIN.
     pub half_closed: bool,
+    /// Backend connections that nobody else may use.
+    pub(super) bonds: Bonds,
 }
 
 /// What the rest of the worker knows of a connection, and may ask of it.
@@ -91,7 +94,13 @@ impl Client {
             read: 0,
             wrote: 0,
             half_closed: false,
+            bonds: Bonds::default(),
         }
+    }
+
+    /// Lets go of what leads to backends that a reload has removed.
+    pub fn follow_reload(&mut self) {
+        self.bonds.drop_retired();
     }
 
     /// Reads once.

@@ -12,8 +12,8 @@ use super::pace::Pace;
 use super::pipe::{Ends, Pipe, PipeError, Replay, Waiting};
 use super::tunnel;
 use super::upload::Upload;
-use crate::http::{Body, Interim, Known, Version};
-use crate::snapshot::Pool;
+use crate::http::{self, Body, Interim, Known, Version};
+use crate::snapshot::{Pool, Route};
 use crate::upstream::Connection;
 
 /// The body of one response, and the deadlines of its flow.
@@ -33,15 +33,18 @@ impl Exchange<'_> {
     /// Sends the response whose head has been read, to its end.
     pub(super) async fn deliver(
         &mut self,
-        pool: &Pool,
+        route: &Route,
         attempt: &Attempt,
         mut connection: Connection,
         upload: &mut Upload,
     ) -> Result<(), Fault> {
+        let pool = &*route.pool;
         if self.scratch.response.interim == Interim::Switching && !upload.done {
             // Bytes of the request would be taken for the new protocol's.
             return Err(attempt.fault(crate::resilience::Failure::Invalid));
         }
+        let response = &self.scratch.response;
+        self.bound |= matches!(response.status, 401 | 407) && http::offers_login(&response.fields);
         // An answer before this one may still be on its way.
         let queued = self.client.out.len();
         let (keep_client, framing) = self.begin_response(upload);
@@ -64,11 +67,7 @@ impl Exchange<'_> {
             connection.count_strays();
         }
         if response.keep_alive && upload.done {
-            let keep_for = match response.keep_alive_timeout {
-                Some(told) => told.saturating_sub(Duration::from_secs(1)).min(pool.keep_alive),
-                None => pool.keep_alive,
-            };
-            self.worker.upstream.release(connection, keep_for, self.now);
+            self.keep(route, connection, keep_client);
         }
         self.ended = match keep_client {
             true => Ended::Kept,
@@ -76,6 +75,23 @@ impl Exchange<'_> {
             false => Ended::Early,
         };
         Ok(())
+    }
+
+    /// Keeps the backend's connection after a clean end: for everybody, or for this client alone.
+    fn keep(&mut self, route: &Route, connection: Connection, keep_client: bool) {
+        if self.bound {
+            // One that nobody will ask for again is better closed now.
+            if keep_client {
+                self.client.bonds.keep(route, connection, &self.worker.blocks);
+            }
+            return;
+        }
+        let keep_alive = route.pool.keep_alive;
+        let keep_for = match self.scratch.response.keep_alive_timeout {
+            Some(told) => told.saturating_sub(Duration::from_secs(1)).min(keep_alive),
+            None => keep_alive,
+        };
+        self.worker.upstream.release(connection, keep_for, self.now);
     }
 
     /// Writes the head for the client. Says whether its connection will be kept, and how the body is framed

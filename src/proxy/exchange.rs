@@ -78,6 +78,8 @@ pub async fn serve(
         retries: 0,
         status: None,
         ended: Ended::Early,
+        bound: false,
+        held: false,
     };
     let (route, outcome) = match exchange.admit() {
         Ok(route) => (Some(route), exchange.run(route).await),
@@ -114,6 +116,10 @@ pub(super) struct Exchange<'a> {
     pub(super) lookout: Option<Timer>,
     /// How an exchange without a fault has ended.
     pub(super) ended: Ended,
+    /// The backend's connection is this client's alone from now on.
+    pub(super) bound: bool,
+    /// It was so before: the try is made on one of the client's own.
+    pub(super) held: bool,
 }
 
 /// How far both messages of an exchange had come at its end.
@@ -167,16 +173,26 @@ impl<'a> Exchange<'a> {
         let mut upload =
             Upload::new(self.request.body, self.listener, repeatable.then_some(pool.retry_buffer));
         let mut tried = Tried::default();
+        let mut own = self.client.bonds.take(route);
+        self.bound = own.is_some() || http::carries_login(&self.request.fields);
         loop {
-            let mut attempt = self.pick(pool, &mut tried)?;
-            let tried_once = self.attempt(pool, &mut attempt, &mut upload).await;
+            let member = own.as_ref().and_then(|connection| pool.member(connection.backend()));
+            let mut attempt = match member {
+                Some(member) => self.stay(route, member, &mut own)?,
+                None => {
+                    own = None;
+                    self.pick(pool, &mut tried)?
+                }
+            };
+            self.held = own.is_some();
+            let tried_once = self.attempt(pool, &mut attempt, &mut upload, own.take()).await;
             self.unread = !upload.pipe.has_ended();
             let failure = match tried_once? {
                 Ok(connection) => match self.retried_status(pool) {
                     Some(failure) if self.may_retry(pool, &attempt, failure, listed, &upload, &mut tried) => {
                         continue;
                     }
-                    _ => return self.deliver(pool, &attempt, connection, &mut upload).await,
+                    _ => return self.deliver(route, &attempt, connection, &mut upload).await,
                 },
                 Err(fault) => fault,
             };
@@ -199,10 +215,11 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// The failure that a response's status is, where the pool lists it.
+    /// The failure that a response's status is, where the pool lists it. On a connection of the client's own
+    /// it is none: another backend does not know who the client is.
     fn retried_status(&self, pool: &Pool) -> Option<Failure> {
         let failure = Failure::Status(self.scratch.response.status);
-        pool.retry.lists(failure).then_some(failure)
+        (pool.retry.lists(failure) && !self.held).then_some(failure)
     }
 
     /// Asks the rules and the budget for another try, and counts it.

@@ -111,6 +111,11 @@ impl Pool {
         self.roster.load()
     }
 
+    /// What the file says of a backend, if it is one of this pool.
+    pub fn member(&self, backend: &Backend) -> Option<&Member> {
+        self.members.iter().find(|member| member.backend.id() == backend.id())
+    }
+
     /// Looks at every member again and compiles the usable ones. To be called after any of them went up
     /// or down.
     pub fn refresh(&self, now: Instant) {

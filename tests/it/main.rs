@@ -27,6 +27,7 @@ mod forwarding;
 mod hostile;
 mod lifecycle;
 mod limits;
+mod logins;
 mod metrics;
 mod outage;
 mod reload;
