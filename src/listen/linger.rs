@@ -11,7 +11,8 @@ use crate::wire::poll_shutdown;
 /// connection, and the reset may overtake the answer (RFC 9112 9.6).
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Bytes thrown away meanwhile.
+/// Bytes thrown away meanwhile. Beyond it the client is left to its full buffers for the rest of the time: a
+/// close would reset the connection while its answer may not have been read.
 const MAX_LINGER: u64 = 1024 * 1024;
 
 impl Drive {
@@ -38,10 +39,13 @@ impl Drive {
                 self.client.timer.arm(Instant::now() + LINGER);
             }
             loop {
+                if discarded >= MAX_LINGER {
+                    return Poll::Pending;
+                }
                 self.client.buffer.consume(self.client.buffer.len());
                 match self.client.poll_fill(&self.worker.blocks, cx) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(n)) if n > 0 && discarded < MAX_LINGER => discarded += n as u64,
+                    Poll::Ready(Ok(n)) if n > 0 => discarded += n as u64,
                     Poll::Ready(_) => return Poll::Ready(()),
                 }
             }

@@ -22,6 +22,7 @@ mod answers;
 mod balance;
 mod check;
 mod corpus;
+mod early;
 mod exchange;
 mod forwarding;
 mod hostile;
