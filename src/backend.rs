@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
@@ -40,6 +40,8 @@ pub struct Backend {
     connections: AtomicU32,
     idle_connections: AtomicU32,
     strays: AtomicU64,
+    /// The highest minor version of HTTP/1 that it has answered in, and 1; 0: it has not answered.
+    spoken: AtomicU8,
     resolved: ArcSwapOption<SocketAddr>,
     /// How often the address has changed.
     moves: AtomicU32,
@@ -61,6 +63,7 @@ impl Backend {
             connections: AtomicU32::new(0),
             idle_connections: AtomicU32::new(0),
             strays: AtomicU64::new(0),
+            spoken: AtomicU8::new(0),
             resolved: ArcSwapOption::empty(),
             moves: AtomicU32::new(0),
             retired: AtomicBool::new(false),
@@ -139,6 +142,21 @@ impl Backend {
     /// Counts one of [`Self::strays`].
     pub fn count_stray(&self) {
         self.strays.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that it has answered in HTTP/1.`minor`.
+    pub fn answered_in(&self, minor: u8) {
+        let spoken = minor.saturating_add(1);
+        // Nearly always it is what it was: a load costs the other workers nothing.
+        if self.spoken.load(Ordering::Relaxed) < spoken {
+            self.spoken.fetch_max(spoken, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it has answered, and never in more than HTTP/1.0. One that speaks 1.1 may well answer some
+    /// requests in 1.0.
+    pub fn speaks_only_10(&self) -> bool {
+        self.spoken.load(Ordering::Relaxed) == 1
     }
 
     /// How fast it has been answering.

@@ -10,6 +10,7 @@ use super::key;
 use super::upload::Upload;
 use crate::backend::Lease;
 use crate::balance::Pick;
+use crate::http::{Body, Version};
 use crate::observe::{BackendSeries, Outcome, RetryReason};
 use crate::resilience::Failure;
 use crate::snapshot::{HostPolicy, Member, Pool, Route};
@@ -124,6 +125,9 @@ impl Exchange<'_> {
     ) -> Result<Result<Connection, Failure>, Fault> {
         let mut reuse = true;
         self.client.seat.backend.set(attempt.lease.backend().id());
+        if attempt.lease.backend().speaks_only_10() {
+            self.fits_10()?;
+        }
         self.set_host(pool, attempt);
         loop {
             let asked = self.now;
@@ -148,6 +152,16 @@ impl Exchange<'_> {
                 }
                 Err(trouble) => return self.failed(attempt, trouble, began),
             }
+        }
+    }
+
+    /// Whether the request can be sent to a backend of HTTP/1.0. It would take the chunks for the body, or for
+    /// a request (RFC 9112 6.1), and has no 100 to answer with.
+    fn fits_10(&self) -> Result<(), Fault> {
+        match self.request.body {
+            _ if self.request.expects_continue => Err(Fault::CannotContinue),
+            Body::Chunked => Err(Fault::NeedsLength),
+            _ => Ok(()),
         }
     }
 
@@ -209,6 +223,8 @@ impl Exchange<'_> {
         let now = self.now;
         let took = now.saturating_duration_since(sent_at);
         let status = self.scratch.response.status;
+        let is_11 = self.scratch.response.version == Version::Http11;
+        attempt.lease.backend().answered_in(u8::from(is_11));
         attempt.series.outcome(self.worker.index, Outcome::Code(status));
         attempt.series.response_time(self.worker.index, took);
         let latency = attempt.lease.backend().latency();

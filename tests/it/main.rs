@@ -37,4 +37,5 @@ mod retries;
 mod shapes;
 mod streaming;
 mod timeouts;
+mod versions;
 mod websockets;
