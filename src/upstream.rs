@@ -75,6 +75,11 @@ impl Connection {
         let _ = socket2::SockRef::from(&self.stream).set_tcp_user_timeout(Some(limit));
     }
 
+    /// Makes the close of this connection a reset: its backend must not take it for an end in good order.
+    pub fn reset_on_close(&self) {
+        let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+
     /// Takes [`Self::doubt`] back.
     pub fn trust(&self) {
         let _ = socket2::SockRef::from(&self.stream).set_tcp_user_timeout(None);

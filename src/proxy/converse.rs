@@ -252,19 +252,25 @@ impl Exchange<'_> {
     /// Where nothing more is read from the client, no event tells that it has reset the connection: looks
     /// now and then.
     fn look_for_reset(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
+        if self.is_time_to_look(cx) && !matches!(self.client.stream.take_error(), Ok(None)) {
+            return Err(Fault::ClientLeft);
+        }
+        Ok(())
+    }
+
+    /// Says so now and then, and wakes the task for it.
+    pub(super) fn is_time_to_look(&mut self, cx: &mut Context<'_>) -> bool {
         let lookout = self.lookout.get_or_insert_with(|| {
             let timer = self.worker.wheel.timer();
             timer.wake(cx.waker());
             timer.arm(Instant::now() + LOOK_EVERY);
             timer
         });
-        if lookout.has_fired() {
+        let due = lookout.has_fired();
+        if due {
             lookout.arm(Instant::now() + LOOK_EVERY);
-            if !matches!(self.client.stream.take_error(), Ok(None)) {
-                return Err(Fault::ClientLeft);
-            }
         }
-        Ok(())
+        due
     }
 }
 

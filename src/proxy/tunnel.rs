@@ -34,7 +34,24 @@ impl Way {
     }
 }
 
-/// Relays until both sides have ended, one breaks, or nothing has moved for `timeout`.
+/// A side that has sent its FIN is not read from: no event tells that it has then reset the connection, and
+/// the other side may have nothing to say for as long as the timeout lasts.
+fn look_for_resets(
+    exchange: &Exchange<'_>,
+    connection: &Connection,
+    (up, down): (&Way, &Way),
+) -> Result<(), Fault> {
+    if up.closed && !matches!(exchange.client.stream.take_error(), Ok(None)) {
+        return Err(Fault::ClientLeft);
+    }
+    if down.closed && !matches!(connection.stream.take_error(), Ok(None)) {
+        return Err(Fault::Cut);
+    }
+    Ok(())
+}
+
+/// Relays until both sides have ended, one breaks, or nothing has moved for `timeout`. What breaks on one side
+/// is broken on the other too: an end in good order must not be seen where there was none.
 pub(super) async fn run(
     exchange: &mut Exchange<'_>,
     connection: &mut Connection,
@@ -42,37 +59,16 @@ pub(super) async fn run(
 ) -> Result<(), Fault> {
     let (mut up, mut down) = (Way::new(), Way::new());
     let mut armed = None;
-    poll_fn(|cx| {
+    let relayed = poll_fn(|cx| {
         if armed.is_some() && exchange.client.timer.has_fired() {
             return Poll::Ready(Err(exchange.timed_out(Fault::Cut)));
         }
-        let (blocks, client) = (&exchange.worker.blocks, &mut *exchange.client);
-        let mut written = 0;
-        let to_backend = Ends {
-            source: &mut client.stream,
-            buffer: &mut client.buffer,
-            sink: &mut connection.stream,
-            out: &mut connection.out,
-            blocks,
-            read: &mut client.read,
-            wrote: &mut written,
-        };
-        up.poll(to_backend, cx)?;
-        up.moved += written;
-        let mut read = 0;
-        let to_client = Ends {
-            source: &mut connection.stream,
-            buffer: &mut connection.buffer,
-            sink: &mut client.stream,
-            out: &mut client.out,
-            blocks,
-            read: &mut read,
-            wrote: &mut client.wrote,
-        };
-        down.poll(to_client, cx)?;
-        down.moved += read;
+        relay(exchange, connection, (&mut up, &mut down), cx)?;
         if up.closed && down.closed {
             return Poll::Ready(Ok(()));
+        }
+        if (up.closed || down.closed) && exchange.is_time_to_look(cx) {
+            look_for_resets(exchange, connection, (&up, &down))?;
         }
         let moved = up.moved + down.moved;
         if armed != Some(moved) {
@@ -82,5 +78,48 @@ pub(super) async fn run(
         }
         Poll::Pending
     })
-    .await
+    .await;
+    if relayed.is_err() {
+        connection.reset_on_close();
+    }
+    relayed
+}
+
+/// Moves what can be moved both ways. Most tunnels are silent most of the time: they hold no memory meanwhile.
+fn relay(
+    exchange: &mut Exchange<'_>,
+    connection: &mut Connection,
+    (up, down): (&mut Way, &mut Way),
+    cx: &mut Context<'_>,
+) -> Result<(), Fault> {
+    let (blocks, client) = (&exchange.worker.blocks, &mut *exchange.client);
+    let mut written = 0;
+    let to_backend = Ends {
+        source: &mut client.stream,
+        buffer: &mut client.buffer,
+        sink: &mut connection.stream,
+        out: &mut connection.out,
+        blocks,
+        read: &mut client.read,
+        wrote: &mut written,
+    };
+    up.poll(to_backend, cx)?;
+    up.moved += written;
+    let mut read = 0;
+    let to_client = Ends {
+        source: &mut connection.stream,
+        buffer: &mut connection.buffer,
+        sink: &mut client.stream,
+        out: &mut client.out,
+        blocks,
+        read: &mut read,
+        wrote: &mut client.wrote,
+    };
+    down.poll(to_client, cx)?;
+    down.moved += read;
+    client.buffer.release(blocks);
+    client.out.release(blocks);
+    connection.buffer.release(blocks);
+    connection.out.release(blocks);
+    Ok(())
 }

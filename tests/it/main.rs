@@ -37,5 +37,6 @@ mod retries;
 mod shapes;
 mod streaming;
 mod timeouts;
+mod tunnels;
 mod versions;
 mod websockets;

@@ -126,7 +126,8 @@ fn a_thousand_websockets_echo_through_reloads_and_are_counted() {
         }
         clients.into_iter().flat_map(|client| client.join().unwrap()).collect::<Vec<_>>()
     });
-    println!("{CONNECTIONS} WebSockets, {MESSAGES} messages each, {RELOADS} reloads: {:?}", begun.elapsed());
+    let resident = daemon.resident() >> 10;
+    println!("{CONNECTIONS} WebSockets, {RELOADS} reloads: {:?}, resident {resident} KiB", begun.elapsed());
     let all = CONNECTIONS as f64;
     assert_eq!(echoed.load(Ordering::SeqCst), CONNECTIONS * MESSAGES);
     assert_eq!(origin.connections(), CONNECTIONS as u64, "each on the connection that it began on");
