@@ -102,14 +102,14 @@ impl Exchange<'_> {
         &mut self,
         route: &Route,
         member: &Member,
-        own: &mut Option<Connection>,
+        own: &mut Option<Box<Connection>>,
     ) -> Result<Attempt, Fault> {
         if let Some(lease) = Lease::take(&member.backend, member.limit) {
             let series = Arc::clone(&member.series);
             return Ok(Attempt { lease, series, limit: member.limit, connect_timed_out: false });
         }
         if let Some(connection) = own.take() {
-            self.client.bonds.keep(route, connection, &self.worker.blocks);
+            self.client.bonds.keep(route, *connection, &self.worker.blocks);
         }
         Err(Fault::PoolFull)
     }
@@ -121,7 +121,7 @@ impl Exchange<'_> {
         pool: &Pool,
         attempt: &mut Attempt,
         upload: &mut Upload,
-        mut own: Option<Connection>,
+        mut own: Option<Box<Connection>>,
     ) -> Result<Result<Connection, Failure>, Fault> {
         let mut reuse = true;
         self.client.seat.backend.set(attempt.lease.backend().id());
@@ -132,7 +132,7 @@ impl Exchange<'_> {
         loop {
             let asked = self.now;
             let mut connection = match own.take() {
-                Some(own) => own,
+                Some(own) => *own,
                 None => match self.reach(pool, attempt, reuse, asked).await? {
                     Ok(connection) => connection,
                     Err(failure) => return Ok(Err(failure)),
