@@ -150,7 +150,12 @@ impl Exchange<'_> {
                     reuse = false;
                     self.now = Instant::now();
                 }
-                Err(trouble) => return self.failed(attempt, trouble, began),
+                Err(trouble) => {
+                    if trouble.is_given_up() {
+                        connection.reset_on_close();
+                    }
+                    return self.failed(attempt, trouble, began);
+                }
             }
         }
     }

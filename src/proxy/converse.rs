@@ -32,6 +32,14 @@ pub(super) enum Trouble {
     Over(Fault),
 }
 
+impl Trouble {
+    /// Whether it was not the backend that ended it. It may still be at work, and must not take our leaving
+    /// for a half-close.
+    pub(super) fn is_given_up(&self) -> bool {
+        matches!(self, Self::Over(_) | Self::Backend(Failure::Timeout))
+    }
+}
+
 /// Where a conversation stands.
 struct Talk {
     interim: u32,

@@ -60,6 +60,9 @@ impl Exchange<'_> {
             self.client.out.truncate(queued);
             self.status = None;
         }
+        if delivered.is_err() {
+            connection.reset_on_close(); // a half-close to a backend that is still at work otherwise
+        }
         delivered?;
         self.now = Instant::now();
         let response = &self.scratch.response;

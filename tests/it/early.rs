@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Write as _};
 use std::net::Shutdown;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::client::{connect, get};
@@ -128,4 +129,39 @@ fn a_fin_within_the_answer_ends_the_work_only_where_the_listener_says_so() {
     gate.open();
     assert_eq!(wire.take(14).unwrap(), b"4\r\nmore\r\n0\r\n\r\n");
     assert!(wire.is_at_end());
+}
+
+/// A FIN would be a half-close to many a backend, which would go on working for nobody.
+#[test]
+fn work_that_is_given_up_is_reset_for_the_backend() {
+    let (told, ends) = mpsc::channel();
+    let origin = Origin::new(move |visit| {
+        let Some(head) = visit.head()? else { return Ok(()) };
+        if head.target() == "/streams" {
+            visit.send("HTTP/1.1 200 OK\r\n\r\ndata: first\n\n")?;
+        }
+        let end = visit.wire.rest().map_err(|error| error.kind());
+        told.send((head.target().to_owned(), end)).map_err(std::io::Error::other)
+    });
+    let timeouts = "timeouts.response = \"300ms\"\nretry.on = []";
+    let daemon = Daemon::start(&over(&[origin.address]).pool(timeouts));
+    let ended = |target: &str| {
+        let told = ends.recv_timeout(Duration::from_secs(15)).unwrap();
+        assert_eq!(told, (target.to_owned(), Err(ErrorKind::ConnectionReset)));
+    };
+    for (target, framing) in [("/waits", ""), ("/uploads", "Content-Length: 9\r\n"), ("/streams", "")] {
+        let mut wire = connect(daemon.web);
+        wire.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n{framing}\r\n")).unwrap();
+        if target == "/streams" {
+            assert_eq!(wire.head().unwrap().unwrap().status(), 200);
+        } else {
+            until("it has come", || {
+                origin.arrived().iter().any(|one| one.head.target() == target).then_some(())
+            });
+        }
+        wire.reset();
+        ended(target);
+    }
+    assert_eq!(get(daemon.web, "/slow").status(), 504);
+    ended("/slow");
 }
