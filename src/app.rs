@@ -24,6 +24,7 @@ use crate::observe::Metrics;
 use crate::proxy::Worker;
 use crate::snapshot::Pool;
 use crate::upstream::{self, Fleet};
+use crate::wire::Budget;
 
 /// EX_CONFIG of sysexits.h: the configuration is wrong.
 pub const EXIT_CONFIG: u8 = 78;
@@ -100,7 +101,8 @@ async fn serve(
     let control =
         Rc::new(Control::start(source, &config, Arc::clone(&metrics), senders, logging, files).await?);
     let (end, watching) = drain::channel();
-    start_workers(&control, receivers, &watching)?;
+    let budget = Budget::new(config.server.buffer_memory, workers);
+    start_workers(&control, receivers, &watching, &budget)?;
     drop(watching);
     control.open().await;
     metrics.set_ready(true);
@@ -108,7 +110,7 @@ async fn serve(
     tracing::info!(target: "equipoise::app", version = env!("CARGO_PKG_VERSION"), workers, admin = %bound.admin, "ready");
     ready(&bound);
     let (stop_admin, stopped) = watch::channel(());
-    let house = Rc::new(Running { control: Rc::clone(&control), metrics: Arc::clone(&metrics) });
+    let house = Rc::new(Running { control: Rc::clone(&control), metrics: Arc::clone(&metrics), budget });
     let serving = tokio::task::spawn_local(admin::serve(admin, house, async move {
         let mut stopped = stopped;
         let _ = stopped.changed().await;
@@ -125,14 +127,16 @@ fn start_workers(
     control: &Control,
     receivers: Vec<mpsc::Receiver<Command>>,
     watching: &drain::Watch,
+    budget: &Arc<Budget>,
 ) -> anyhow::Result<()> {
     let fleet = Fleet::new(receivers.len());
     let neighbours = listen::neighbours(receivers.len());
     for (index, (commands, neighbours)) in receivers.into_iter().zip(neighbours).enumerate() {
         let (shared, fleet, end) = (control.shared(), fleet.clone(), watching.clone());
+        let budget = Arc::clone(budget);
         let runtime = move || -> std::io::Result<()> {
             let runtime = runtime()?;
-            let worker = Worker::new(index, shared, fleet);
+            let worker = Worker::new(index, shared, fleet, budget);
             runtime.block_on(listen::run(Rc::new(worker), neighbours, commands, end));
             Ok(())
         };
@@ -199,10 +203,12 @@ async fn second_stop(signals: &mut Signals) {
 struct Running {
     control: Rc<Control>,
     metrics: Arc<Metrics>,
+    budget: Arc<Budget>,
 }
 
 impl House for Running {
     fn metrics(&self) -> &Arc<Metrics> {
+        self.metrics.set_buffers(self.budget.granted(), self.budget.max());
         &self.metrics
     }
 

@@ -121,7 +121,7 @@ impl Room {
         match command {
             Command::Open { id, listener, socket } => self.open(id, listener, socket),
             Command::Follow => {
-                self.worker.with_snapshot(|_| ()); // the cached one is let go
+                self.worker.follow();
                 self.sockets.borrow().values().for_each(accept::Handle::follow);
                 self.table.wake_all();
             }
@@ -177,7 +177,10 @@ async fn keep_upstream(worker: Rc<Worker>) {
     let mut sweep = tokio::time::interval(SWEEP);
     loop {
         tokio::select! {
-            _ = sweep.tick() => worker.upstream.sweep(Instant::now()),
+            _ = sweep.tick() => {
+                worker.upstream.sweep(Instant::now());
+                worker.blocks.tidy();
+            }
             () = worker.upstream.give_way() => {}
         }
     }

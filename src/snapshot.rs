@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub drain_timeout: Duration,
     /// After TERM: not ready but still accepting for so long.
     pub shutdown_delay: Duration,
+    /// Bytes that relays and heads may hold beyond what each buffer may always hold.
+    pub buffer_memory: u64,
     /// Of the file.
     pub sha256: String,
     /// The bearer token of the admin endpoint.

@@ -59,6 +59,12 @@ impl Connection {
         is_silent(&self.stream)
     }
 
+    /// Keeps no more memory than is needed while it is waited for somebody.
+    pub fn park(&mut self, blocks: &Blocks) {
+        self.buffer.park(blocks);
+        self.out.park(blocks);
+    }
+
     /// Counts a connection that is to be closed where the backend has said something that belongs to no
     /// response.
     pub fn count_strays(&self) {

@@ -1,9 +1,7 @@
 //! Sockets and their buffers: what reads and writes have in common on both sides of the proxy.
 
-use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use rustix::buffer::spare_capacity;
@@ -12,145 +10,25 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use tokio::io::{AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
+mod blocks;
+mod budget;
+mod buffer;
 mod conduit;
 
+pub use blocks::Blocks;
+pub use budget::{Budget, Charge, FREE, Use};
+pub use buffer::Buffer;
 pub use conduit::{Conduit, Conduits};
 
-/// Size of a block: holds an ordinary head, and with it a page or a script whole, so that one read and one
-/// write carry it. What is not written to costs no memory.
-pub const BLOCK: usize = 32 * 1024;
-
-/// Size of the buffer through which a larger body flows.
-const LARGE: usize = 128 * 1024;
-
-/// Blocks that a worker keeps for its next connections.
-const MAX_SPARE: usize = 256;
-
-/// Large ones that it keeps. Getting one from the kernel anew costs more than the copies that it saves.
-const MAX_SPARE_LARGE: usize = 16;
-
-/// The spare blocks of one worker. Idle connections hold none: thousands of them must cost little.
-#[derive(Debug, Clone, Default)]
-pub struct Blocks {
-    spare: Rc<RefCell<Vec<Vec<u8>>>>,
-    large: Rc<RefCell<Vec<Vec<u8>>>>,
-    conduits: Conduits,
-}
-
-impl Blocks {
-    /// An empty block.
-    pub fn take(&self) -> Vec<u8> {
-        self.spare.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(BLOCK))
-    }
-
-    /// A kernel pipe for a large body, if there is one left.
-    pub fn conduit(&self) -> Option<Conduit> {
-        self.conduits.take()
-    }
-
-    /// An empty large one.
-    fn take_large(&self) -> Vec<u8> {
-        self.large.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(LARGE))
-    }
-
-    /// Gives a block back. One of another size than we make is freed.
-    pub fn give(&self, mut block: Vec<u8>) {
-        let (spare, max) = match block.capacity() {
-            BLOCK => (&self.spare, MAX_SPARE),
-            LARGE => (&self.large, MAX_SPARE_LARGE),
-            _ => return,
-        };
-        let mut spare = spare.borrow_mut();
-        if spare.len() < max {
-            block.clear();
-            spare.push(block);
-        }
-    }
-}
-
-/// Bytes that were read and not yet used up.
-#[derive(Debug, Default)]
-pub struct Buffer {
-    bytes: Vec<u8>,
-    start: usize,
-    /// The last read filled all the room: more is waiting, and a larger buffer will save calls.
-    hungry: bool,
-}
-
-impl Buffer {
-    /// What is there.
-    pub fn filled(&self) -> &[u8] {
-        &self.bytes[self.start..]
-    }
-
-    /// How much is there.
-    pub fn len(&self) -> usize {
-        self.bytes.len() - self.start
-    }
-
-    /// Whether nothing is there.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Uses up the first `n` bytes.
-    pub fn consume(&mut self, n: usize) {
-        self.start += n;
-        debug_assert!(self.start <= self.bytes.len());
-        if self.start == self.bytes.len() {
-            self.bytes.clear();
-            self.start = 0;
-        }
-    }
-
-    /// Gives the memory back while nothing is there.
-    pub fn release(&mut self, blocks: &Blocks) {
-        if self.is_empty() && self.bytes.capacity() > 0 {
-            blocks.give(std::mem::take(&mut self.bytes));
-            self.start = 0;
-            self.hungry = false;
-        }
-    }
-
-    /// Reads once; gives how many bytes came, 0 at the end of the stream. Takes no memory while nothing is
-    /// there to be read.
-    pub fn poll_fill(
-        &mut self,
-        stream: &TcpStream,
-        blocks: &Blocks,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(stream.poll_read_ready(cx))?;
-            self.make_room(blocks);
-            if let Some(read) = recv(stream, &mut self.bytes) {
-                self.hungry = self.bytes.len() == self.bytes.capacity();
-                return Poll::Ready(read);
-            }
-        }
-    }
-
-    fn make_room(&mut self, blocks: &Blocks) {
-        if self.bytes.capacity() == 0 {
-            self.bytes = blocks.take();
-        } else if self.hungry && self.is_empty() && self.bytes.capacity() < LARGE {
-            blocks.give(std::mem::replace(&mut self.bytes, blocks.take_large()));
-        } else if self.bytes.len() == self.bytes.capacity() {
-            if self.start > 0 {
-                self.bytes.drain(..self.start);
-                self.start = 0;
-            } else {
-                self.bytes.reserve(self.bytes.capacity());
-            }
-        }
-    }
-}
+/// What is gathered before it is written: a head and a small body go in one call.
+const MAX_GATHERED: usize = 64 * 1024;
 
 /// Bytes that are to be written.
 #[derive(Debug, Default)]
 pub struct Outgoing {
     bytes: Vec<u8>,
     written: usize,
+    charge: Charge,
 }
 
 /// What follows on a socket after a write.
@@ -166,9 +44,34 @@ impl Outgoing {
     /// Where to append.
     pub fn writer(&mut self, blocks: &Blocks) -> &mut Vec<u8> {
         if self.bytes.capacity() == 0 {
-            self.bytes = blocks.take();
+            self.bytes = blocks.take(Use::Relay).unwrap_or_default();
+            blocks.charge(&mut self.charge, &self.bytes);
         }
         &mut self.bytes
+    }
+
+    /// Counts what was appended where it made the buffer grow.
+    pub fn settle(&mut self, blocks: &Blocks) {
+        blocks.charge(&mut self.charge, &self.bytes);
+    }
+
+    /// Keeps no more memory than is needed while it is waited for somebody.
+    pub fn park(&mut self, blocks: &Blocks) {
+        if self.bytes.capacity() > FREE && self.len() <= FREE {
+            let rest = self.bytes[self.written..].to_vec();
+            blocks.give(std::mem::replace(&mut self.bytes, rest));
+            self.written = 0;
+        }
+        self.settle(blocks);
+    }
+
+    /// How much may be gathered here before it is written.
+    pub fn bound(&self, blocks: &Blocks) -> usize {
+        if blocks.has_room(Use::Speed) {
+            MAX_GATHERED
+        } else {
+            self.bytes.capacity().clamp(FREE, MAX_GATHERED)
+        }
     }
 
     /// Bytes not yet written.
@@ -196,6 +99,7 @@ impl Outgoing {
     pub fn release(&mut self, blocks: &Blocks) {
         if self.is_empty() && self.bytes.capacity() > 0 {
             blocks.give(std::mem::take(&mut self.bytes));
+            blocks.charge(&mut self.charge, &self.bytes);
             self.written = 0;
         }
     }

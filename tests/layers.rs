@@ -146,6 +146,7 @@ const ROOMS: &[Room] = &[
             "timer",
             "tls",
             "upstream",
+            "wire",
         ],
     ),
     room(

@@ -86,6 +86,7 @@ fn server(section: &Section) -> Server {
         drain_timeout: section.duration("drain_timeout").unwrap_or_default(),
         shutdown_delay: section.duration("shutdown_delay").unwrap_or_default(),
         via: section.boolean("via").unwrap_or(true),
+        buffer_memory: section.number("buffer_memory").unwrap_or(0),
     }
 }
 

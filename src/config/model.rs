@@ -38,6 +38,8 @@ pub struct Server {
     pub shutdown_delay: Duration,
     /// Whether `Via` is added both ways. Default true.
     pub via: bool,
+    /// Default 64 MiB: what all buffers may hold beyond what each may always hold.
+    pub buffer_memory: u64,
 }
 
 /// `[admin]`

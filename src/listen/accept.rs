@@ -1,6 +1,6 @@
 //! The accept loop of one socket on one worker.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
@@ -77,6 +77,7 @@ pub(super) fn open(
         port,
         last_known: RefCell::default(),
         waiting: RefCell::default(),
+        troubled: Cell::new(false),
         _hold: table.hold(),
     };
     let changed = Rc::new(Notify::new());
@@ -98,6 +99,8 @@ struct Door {
     /// Accepted while there was no room. Nobody else is accepted before it has a place: clients wait in
     /// the kernel's queue.
     waiting: RefCell<Option<(TcpStream, SocketAddr)>>,
+    /// Accepting has failed since it last succeeded.
+    troubled: Cell<bool>,
     _hold: Hold,
 }
 
@@ -168,13 +171,18 @@ impl Door {
         if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) {
             return;
         }
-        tracing::warn!(target: "equipoise::listen", listener = %self.listener.borrow(), "cannot accept: {error}");
+        // Once a trouble: it may last, and be met twenty times a second.
+        if !self.troubled.replace(true) {
+            tracing::warn!(target: "equipoise::listen", listener = %self.listener.borrow(), "cannot accept: {error}");
+        }
+        self.table.ask_an_idle_one();
         tokio::time::sleep(OUT_OF_FILES).await;
     }
 
     /// Starts the connection that waits, here or at another worker.
     fn admit(&self, listener: &Arc<Listener>, place: Place) {
         let Some((stream, peer)) = self.waiting.borrow_mut().take() else { return };
+        self.troubled.set(false);
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let trusted = listener.trusts(peer.ip());
         let limited = listener.max_per_address > 0 && !trusted;

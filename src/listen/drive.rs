@@ -57,7 +57,7 @@ pub(super) fn begin(worker: &Rc<Worker>, table: &Rc<Table>, guest: Guest, now: I
         snapshot,
         client,
         large: false,
-        _chair: chair,
+        chair,
         _places: visit.places,
         _share: visit.share,
     });
@@ -73,7 +73,7 @@ pub(super) struct Drive {
     pub(super) client: Client,
     /// A head was so large that its memory is to be given back.
     pub(super) large: bool,
-    _chair: Chair,
+    pub(super) chair: Chair,
     _places: (Place, Option<Counted>),
     _share: Share,
 }

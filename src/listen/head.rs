@@ -12,7 +12,10 @@ use crate::proxy::{Arrival, Desk, LARGE_HEAD};
 /// then are idle should not all hold an exchange's state at one time.
 const BUSY_FOR: Duration = Duration::from_millis(50);
 
-/// How long a new connection's first request is waited for once the end has been announced.
+/// How long a head that is longer than what is always granted waits before it asks for memory again.
+const STARVED: Duration = Duration::from_millis(250);
+
+/// How long a new connection's first request is waited for where the end has been announced.
 const FIRST_GRACE: Duration = Duration::from_millis(500);
 
 /// Where the wait for a head stands.
@@ -21,10 +24,12 @@ struct Waiting {
     began: Option<Instant>,
     /// It is the first of its connection.
     first: bool,
-    /// It has been given its last time to come.
-    graced: bool,
+    /// Its last time to come, once it has been given one.
+    graced: Option<Instant>,
     /// The half of an empty line has come, and holds memory: it is not waited for as long as for nothing.
     halved: bool,
+    /// Until then a long head waits for memory.
+    starved: Option<Instant>,
 }
 
 /// Why no head came.
@@ -42,8 +47,8 @@ impl Drive {
     pub(super) async fn awaken(&mut self, since: Instant, first: bool) -> Option<Instant> {
         let patience = if first { self.listener.head_timeout } else { self.listener.keep_alive };
         self.client.timer.arm(since + patience);
-        self.client.seat.idle.set(true);
-        let mut waiting = Waiting { began: None, first, graced: false, halved: false };
+        self.chair.doze();
+        let mut waiting = Waiting { began: None, first, graced: None, halved: false, starved: None };
         let stays = poll_fn(|cx| {
             if self.client.timer.has_fired() {
                 return Poll::Ready(false);
@@ -54,10 +59,10 @@ impl Drive {
             // A new connection is read from in the hope that its request came with it.
             self.client.buffer.release(&self.worker.blocks);
             self.follow_reload(false);
-            if self.leaves(&mut waiting) { Poll::Ready(false) } else { Poll::Pending }
+            if self.leaves(&mut waiting, since) { Poll::Ready(false) } else { Poll::Pending }
         })
         .await;
-        self.client.seat.idle.set(false);
+        self.chair.rouse();
         stays.then(Instant::now)
     }
 
@@ -72,7 +77,7 @@ impl Drive {
         if !self.client.out.is_empty() {
             self.flush().await?;
         }
-        let mut waiting = Waiting { began: None, first, graced: false, halved: false };
+        let mut waiting = Waiting { began: None, first, graced: None, halved: false, starved: None };
         if self.pass_blank_lines() {
             if self.parse(desk)? {
                 return Ok(Arrival { began: wait_from, complete: wait_from });
@@ -85,10 +90,7 @@ impl Drive {
             _ => self.listener.head_timeout,
         };
         self.client.timer.arm(wait_from + patience);
-        self.client.seat.idle.set(waiting.began.is_none());
-        let read = poll_fn(|cx| self.poll_head(desk, &mut waiting, cx)).await;
-        self.client.seat.idle.set(false);
-        read
+        poll_fn(|cx| self.poll_head(desk, &mut waiting, wait_from, cx)).await
     }
 
     /// Writes what is to be written, as long as the client takes it.
@@ -98,7 +100,9 @@ impl Drive {
             match self.client.poll_flush(cx) {
                 Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(NoHead::Silent)),
-                Poll::Pending if written == Some(self.client.wrote) => {}
+                Poll::Pending if written == Some(self.client.wrote) => {
+                    self.client.park(&self.worker.blocks);
+                }
                 Poll::Pending => {
                     written = Some(self.client.wrote);
                     self.client.timer.arm(Instant::now() + self.listener.write_timeout);
@@ -133,9 +137,10 @@ impl Drive {
         &mut self,
         desk: &mut Option<Box<Desk>>,
         waiting: &mut Waiting,
+        since: Instant,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Arrival, NoHead>> {
-        if self.client.timer.has_fired() {
+        if self.client.timer.has_fired() && !self.tries_again(waiting) {
             return Poll::Ready(Err(match waiting.began {
                 Some(_) => NoHead::Refused(Refusal { status: 408, reason: "head not complete in time" }),
                 None if waiting.first || waiting.halved => NoHead::Silent,
@@ -146,6 +151,10 @@ impl Drive {
             if self.client.half_closed {
                 return Poll::Ready(Err(NoHead::Silent));
             }
+            if self.client.buffer.is_starved(&self.worker.blocks) {
+                self.starve(waiting);
+                return Poll::Pending;
+            }
             match self.client.poll_fill(&self.worker.blocks, cx) {
                 Poll::Pending if self.client.buffer.is_empty() => {
                     // An idle connection holds no memory but its own.
@@ -155,13 +164,16 @@ impl Drive {
                         self.worker.desks.give(desk);
                     }
                     self.follow_reload(false);
-                    return if self.leaves(waiting) {
+                    return if self.leaves(waiting, since) {
                         Poll::Ready(Err(NoHead::Silent))
                     } else {
                         Poll::Pending
                     };
                 }
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    self.client.park(&self.worker.blocks);
+                    return Poll::Pending;
+                }
                 Poll::Ready(Ok(n)) if n > 0 => {}
                 Poll::Ready(_) => return Poll::Ready(Err(NoHead::Silent)),
             }
@@ -174,7 +186,6 @@ impl Drive {
                     continue;
                 }
                 waiting.began = Some(Instant::now());
-                self.client.seat.idle.set(false);
             }
             let began = waiting.began.unwrap_or_else(Instant::now);
             match self.parse(desk) {
@@ -188,16 +199,38 @@ impl Drive {
         }
     }
 
+    /// A long head for which there is no memory is left in the kernel for a while. Others give theirs back at
+    /// their deadlines at the latest; its own deadline holds too.
+    fn starve(&self, waiting: &mut Waiting) {
+        let retry = Instant::now() + STARVED;
+        let deadline = waiting.began.unwrap_or(retry) + self.listener.head_timeout;
+        waiting.starved = (retry < deadline).then_some(deadline);
+        self.client.timer.arm(retry.min(deadline));
+    }
+
+    /// Whether what has passed is no more than the time to look for memory again.
+    fn tries_again(&self, waiting: &mut Waiting) -> bool {
+        let Some(deadline) = waiting.starved.take().filter(|deadline| Instant::now() < *deadline) else {
+            return false;
+        };
+        self.client.timer.arm(deadline);
+        true
+    }
+
     /// Whether a connection on which nothing has come is to end. One that was accepted a moment ago has
     /// its request on the way: it is given the time to arrive.
-    fn leaves(&self, waiting: &mut Waiting) -> bool {
+    fn leaves(&self, waiting: &mut Waiting, since: Instant) -> bool {
         if waiting.began.is_some() || !(self.client.seat.leave.get() || self.worker.is_draining()) {
             return false;
         }
-        if waiting.first && !waiting.graced {
-            waiting.graced = true;
-            self.client.timer.arm(Instant::now() + FIRST_GRACE);
+        if !waiting.first {
+            return true;
         }
-        !waiting.first
+        let until = *waiting.graced.get_or_insert_with(|| {
+            let until = since + FIRST_GRACE;
+            self.client.timer.arm(until);
+            until
+        });
+        Instant::now() >= until
     }
 }

@@ -27,7 +27,10 @@ impl Drive {
             }
             if !told {
                 match self.client.poll_flush(cx) {
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => {
+                        self.client.park(&self.worker.blocks);
+                        return Poll::Pending;
+                    }
                     Poll::Ready(Err(_)) => return Poll::Ready(()),
                     Poll::Ready(Ok(())) => {}
                 }
@@ -39,12 +42,16 @@ impl Drive {
                 self.client.timer.arm(Instant::now() + LINGER);
             }
             loop {
+                self.client.buffer.consume(self.client.buffer.len());
                 if discarded >= MAX_LINGER {
+                    self.client.park(&self.worker.blocks);
                     return Poll::Pending;
                 }
-                self.client.buffer.consume(self.client.buffer.len());
                 match self.client.poll_fill(&self.worker.blocks, cx) {
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => {
+                        self.client.park(&self.worker.blocks);
+                        return Poll::Pending;
+                    }
                     Poll::Ready(Ok(n)) if n > 0 => discarded += n as u64,
                     Poll::Ready(_) => return Poll::Ready(()),
                 }

@@ -56,6 +56,9 @@ impl Collector for Scrape {
 fn whole(sheet: &mut Sheet, metrics: &Metrics) {
     sheet.add(&family::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
     sheet.add(&family::READY, &[], f64::from(metrics.is_ready()));
+    let [held, max] = metrics.buffers();
+    sheet.add(&family::BUFFER_BYTES, &[], held as f64);
+    sheet.add(&family::BUFFER_MAX_BYTES, &[], max as f64);
     let (ok, rejected) = metrics.reloads();
     sheet.add(&family::CONFIG_RELOADS, &["ok"], ok as f64);
     sheet.add(&family::CONFIG_RELOADS, &["rejected"], rejected as f64);

@@ -32,6 +32,10 @@ macro_rules! families {
 families! {
     BUILD_INFO GAUGE "equipoise_build_info" ["version"]
         "Always 1; the version is in the label."
+    BUFFER_BYTES GAUGE "equipoise_buffer_bytes" []
+        "Memory that buffers hold beyond what each may always hold, in the pieces that workers take."
+    BUFFER_MAX_BYTES GAUGE "equipoise_buffer_max_bytes" []
+        "The bound of equipoise_buffer_bytes: [server] buffer_memory."
     HTTP_REQUESTS COUNTER "equipoise_http_requests_total" ["listener", "route", "method", "code"]
         "Requests that ended, by the status the client got; 499: the client left before the end."
     HTTP_DURATION HISTOGRAM "equipoise_http_request_duration_seconds" ["listener", "route"]

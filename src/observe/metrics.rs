@@ -22,6 +22,8 @@ pub struct Metrics {
     ready: AtomicBool,
     reloads_ok: AtomicU64,
     reloads_rejected: AtomicU64,
+    /// Bytes that buffers hold, and may hold.
+    buffers: [AtomicU64; 2],
     configuration: Mutex<Configuration>,
 }
 
@@ -54,6 +56,7 @@ impl Metrics {
             ready: AtomicBool::new(false),
             reloads_ok: AtomicU64::new(0),
             reloads_rejected: AtomicU64::new(0),
+            buffers: Default::default(),
             configuration: Mutex::default(),
         })
     }
@@ -108,6 +111,17 @@ impl Metrics {
     /// Whether new connections are taken.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
+    }
+
+    /// Tells how many bytes buffers hold, and how many they may hold.
+    pub fn set_buffers(&self, held: u64, max: u64) {
+        self.buffers[0].store(held, Ordering::Relaxed);
+        self.buffers[1].store(max, Ordering::Relaxed);
+    }
+
+    /// What [`Self::set_buffers`] was told.
+    pub(super) fn buffers(&self) -> [u64; 2] {
+        [0, 1].map(|at| self.buffers[at].load(Ordering::Relaxed))
     }
 
     /// The configuration of the start is in force. It is no reload and not counted as one.

@@ -45,8 +45,6 @@ pub struct Client {
 /// What the rest of the worker knows of a connection, and may ask of it.
 #[derive(Debug, Default)]
 pub struct Seat {
-    /// It waits for a request.
-    pub idle: Cell<bool>,
     /// It is to close as soon as it is idle.
     pub leave: Cell<bool>,
     /// The id of the backend that serves it now; 0: none.
@@ -128,6 +126,12 @@ impl Client {
         self.out.poll_flush(&self.stream, &mut self.wrote, cx)
     }
 
+    /// Keeps no more memory than is needed while it is waited for somebody.
+    pub fn park(&mut self, blocks: &Blocks) {
+        self.buffer.park(blocks);
+        self.out.park(blocks);
+    }
+
     /// Counts the bytes that have gone either way since the last call.
     pub fn count(&mut self, listener: &Listener, worker: usize) {
         listener.series.bytes_in(worker, std::mem::take(&mut self.read));
@@ -137,7 +141,7 @@ impl Client {
     /// Looks whether a client whose request is complete is still there. Costs no system call while
     /// nothing came from it.
     pub(super) fn watch(&mut self, blocks: &Blocks, cx: &mut Context<'_>) -> io::Result<Watched> {
-        while !self.half_closed && self.buffer.len() < MAX_AHEAD {
+        while !self.half_closed && self.buffer.len() < MAX_AHEAD && !self.buffer.is_starved(blocks) {
             match self.poll_fill(blocks, cx) {
                 Poll::Pending => return Ok(Watched::Present),
                 Poll::Ready(read) => read?,

@@ -21,6 +21,9 @@ const RESPONSE_HEAD: HeadLimits = HeadLimits { max_size: 64 * 1024, max_fields: 
 /// How often a client that is not read from is looked after.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// Bytes of interim responses that wait for a client to take them; with more the backend is not read from.
+const MAX_BEHIND: usize = 64 * 1024;
+
 /// Interim responses before the final one; more are a fault of the backend.
 const MAX_INTERIM: u32 = 32;
 
@@ -109,6 +112,8 @@ impl Exchange<'_> {
             return Poll::Ready(Ok(()));
         }
         self.watch_client(upload, cx).map_err(Trouble::Over)?;
+        self.client.park(&self.worker.blocks);
+        connection.park(&self.worker.blocks);
         Poll::Pending
     }
 
@@ -197,6 +202,9 @@ impl Exchange<'_> {
     ) -> Result<Poll<()>, Trouble> {
         let garbled = |_| Trouble::Backend(Failure::Invalid);
         loop {
+            if self.client.out.len() >= MAX_BEHIND {
+                return Ok(Poll::Pending); // its writing wakes
+            }
             match connection.buffer.poll_fill(&connection.stream, &self.worker.blocks, cx) {
                 Poll::Pending => return Ok(Poll::Pending),
                 Poll::Ready(Ok(n)) if n > 0 => {}

@@ -53,6 +53,8 @@ impl Exchange<'_> {
             self.now = Instant::now();
             return ended;
         }
+        // It will not be sent again.
+        upload.pipe.replay = Replay::Gone;
         let mut download = self.download(pool, framing, keep_client);
         let delivered = poll_fn(|cx| self.poll_deliver(&mut connection, upload, &mut download, cx)).await;
         if delivered == Err(Fault::Cut) && download.written == 0 {
@@ -186,6 +188,7 @@ impl Exchange<'_> {
             Poll::Pending => {
                 self.wait_for_download(download, upload)?;
                 self.watch_client(upload, cx)?;
+                self.client.park(&self.worker.blocks);
                 Poll::Pending
             }
         }

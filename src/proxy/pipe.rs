@@ -5,10 +5,7 @@ use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 
 use crate::http::{Body, Decoder, Invalid, Step, Underscores, write_chunk_head, write_last_chunk};
-use crate::wire::{Blocks, Buffer, Conduit, Outgoing, Then};
-
-/// What is gathered before it is written: a head and a small body go in one call.
-const MAX_GATHERED: usize = 64 * 1024;
+use crate::wire::{Blocks, Buffer, Charge, Conduit, Outgoing, Then};
 
 /// From this size on, data whose framing does not change is written from where it was read.
 const DIRECT: usize = 8 * 1024;
@@ -19,6 +16,10 @@ const SPLICE_FROM: u64 = 128 * 1024;
 
 /// A body of unknown length passes so once so much of it has come: most are small, tunnels' messages too.
 const SPLICE_UNKNOWN_AFTER: u64 = 1024 * 1024;
+
+/// So much is written before other connections get a turn. Two fast peers would else keep a worker for as long
+/// as the kernel has room.
+const TURN: u64 = 256 * 1024;
 
 /// Why a body stopped short.
 #[derive(Debug)]
@@ -53,19 +54,28 @@ pub(super) enum Replay {
         bytes: Vec<u8>,
         /// The most that is held.
         max: usize,
+        /// What the budget of buffers counts for it.
+        charge: Charge,
     },
     /// Too much, or not wanted.
     Gone,
 }
 
 impl Replay {
-    fn keep(&mut self, piece: &[u8]) {
-        if let Self::Held { bytes, max } = self {
-            if bytes.len() + piece.len() <= *max {
-                bytes.extend_from_slice(piece);
-            } else {
-                *self = Self::Gone;
-            }
+    fn keep(&mut self, piece: &[u8], blocks: &Blocks) {
+        let Self::Held { bytes, max, charge } = self else { return };
+        let len = bytes.len() + piece.len();
+        if len > *max {
+            *self = Self::Gone;
+            return;
+        }
+        if len > bytes.capacity() {
+            bytes.reserve_exact(len.next_power_of_two().min(*max) - bytes.len());
+        }
+        if blocks.charge_replay(charge, bytes.capacity()) {
+            bytes.extend_from_slice(piece);
+        } else {
+            *self = Self::Gone;
         }
     }
 }
@@ -153,8 +163,13 @@ impl Pipe {
     /// Moves what can be moved; ready when the whole body, and whatever stood before it in the sink's
     /// outgoing bytes, has been written.
     pub(super) fn poll(&mut self, ends: &mut Ends<'_>, cx: &mut Context<'_>) -> Poll<Result<(), PipeError>> {
+        let turn_ends = *ends.wrote + TURN;
         loop {
-            if self.conduit.is_some() && self.poll_splice(ends, cx)?.is_pending() {
+            if *ends.wrote >= turn_ends {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if self.conduit.is_some() && self.poll_splice(ends, turn_ends, cx)?.is_pending() {
                 // The decoder is ahead of what has been written: only an empty conduit may end the body.
                 return Poll::Pending;
             }
@@ -163,7 +178,7 @@ impl Pipe {
             }
             if !ends.out.is_empty() || self.pending > 0 {
                 if self.send(ends, cx)?.is_pending() {
-                    return self.wait(Waiting::Sink);
+                    return self.wait(ends, Waiting::Sink);
                 }
                 continue;
             }
@@ -174,7 +189,7 @@ impl Pipe {
                 continue;
             }
             match ends.buffer.poll_fill(ends.source, ends.blocks, cx) {
-                Poll::Pending => return self.wait(Waiting::Source),
+                Poll::Pending => return self.wait(ends, Waiting::Source),
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(PipeError::Source)),
                 Poll::Ready(Ok(0)) if self.decoder.may_end_by_close() => self.end(ends),
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(PipeError::Truncated)),
@@ -203,8 +218,17 @@ impl Pipe {
     }
 
     /// Moves the body on through the kernel. Ready when it has ended, or must go on by copies.
-    fn poll_splice(&mut self, ends: &mut Ends<'_>, cx: &mut Context<'_>) -> Result<Poll<()>, PipeError> {
+    fn poll_splice(
+        &mut self,
+        ends: &mut Ends<'_>,
+        turn_ends: u64,
+        cx: &mut Context<'_>,
+    ) -> Result<Poll<()>, PipeError> {
         while let Some(conduit) = &mut self.conduit {
+            if *ends.wrote >= turn_ends {
+                cx.waker().wake_by_ref();
+                return Ok(Poll::Pending);
+            }
             if conduit.held() > 0 {
                 match conduit.poll_drain(ends.sink, cx) {
                     Poll::Pending => {
@@ -256,7 +280,9 @@ impl Pipe {
         Ok(())
     }
 
-    fn wait(&mut self, waiting: Waiting) -> Poll<Result<(), PipeError>> {
+    fn wait(&mut self, ends: &mut Ends<'_>, waiting: Waiting) -> Poll<Result<(), PipeError>> {
+        ends.buffer.park(ends.blocks);
+        ends.out.park(ends.blocks);
         self.waiting = waiting;
         Poll::Pending
     }
@@ -293,7 +319,7 @@ impl Pipe {
 
     /// Copies data that is to go with what has been gathered. Says whether any was copied.
     fn move_data(&mut self, ends: &mut Ends<'_>) -> bool {
-        let room = MAX_GATHERED.saturating_sub(ends.out.len());
+        let room = ends.out.bound(ends.blocks).saturating_sub(ends.out.len());
         if room == 0 || (!self.chunked && self.pending >= DIRECT) {
             return false;
         }
@@ -307,7 +333,7 @@ impl Pipe {
         if self.chunked {
             out.extend_from_slice(b"\r\n");
         }
-        self.replay.keep(&out[from..]);
+        self.replay.keep(&out[from..], ends.blocks);
         self.used(ends.buffer, take);
         true
     }
@@ -321,7 +347,7 @@ impl Pipe {
             Poll::Pending => Ok(Poll::Pending),
             Poll::Ready(Err(_)) => Err(PipeError::Sink),
             Poll::Ready(Ok(n)) => {
-                self.replay.keep(&ends.buffer.filled()[..n]);
+                self.replay.keep(&ends.buffer.filled()[..n], ends.blocks);
                 self.used(ends.buffer, n);
                 Ok(Poll::Ready(()))
             }
@@ -341,7 +367,7 @@ impl Pipe {
             let out = ends.out.writer(ends.blocks);
             let from = out.len();
             write_last_chunk(self.decoder.trailers(), out);
-            self.replay.keep(&out[from..]);
+            self.replay.keep(&out[from..], ends.blocks);
         }
     }
 }

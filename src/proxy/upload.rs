@@ -7,7 +7,7 @@ use super::pipe::{Ends, Pipe, PipeError, Replay};
 use crate::http::{Body, RequestHead};
 use crate::snapshot::Listener;
 use crate::upstream::Connection;
-use crate::wire::Blocks;
+use crate::wire::{Blocks, Charge};
 
 /// The body of one request.
 #[derive(Debug)]
@@ -24,7 +24,11 @@ pub(super) struct Upload {
 impl Upload {
     /// Of a body to this listener that may be repeated from `keep` bytes (none: not at all).
     pub(super) fn new(body: Body, listener: &Listener, keep: Option<usize>) -> Self {
-        let replay = keep.map_or(Replay::Gone, |max| Replay::Held { bytes: Vec::new(), max });
+        let replay = keep.map_or(Replay::Gone, |max| Replay::Held {
+            bytes: Vec::new(),
+            max,
+            charge: Charge::default(),
+        });
         let pipe = Pipe::new(body, body, listener.max_body, replay).judging(listener.policy.underscores);
         Self { pipe, done: false, broken: false, sent: 0 }
     }

@@ -12,7 +12,7 @@ use crate::http::{DateCache, RequestHead};
 use crate::snapshot::Snapshot;
 use crate::timer::Wheel;
 use crate::upstream::{Fleet, Upstream};
-use crate::wire::Blocks;
+use crate::wire::{Blocks, Budget};
 
 /// How old the cached wall-clock second may be.
 const DATE_AGE: Duration = Duration::from_millis(500);
@@ -71,9 +71,10 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker that follows `snapshot`.
-    pub fn new(index: usize, snapshot: Arc<ArcSwap<Snapshot>>, fleet: Fleet) -> Self {
-        let (wheel, blocks) = (Wheel::new(), Blocks::default());
+    /// A worker that follows `snapshot`, with buffers within `budget`.
+    pub fn new(index: usize, snapshot: Arc<ArcSwap<Snapshot>>, fleet: Fleet, budget: Arc<Budget>) -> Self {
+        budget.set_max(snapshot.load().buffer_memory);
+        let (wheel, blocks) = (Wheel::new(), Blocks::new(budget));
         let mut date = DateCache::new();
         date.at(SystemTime::now());
         Self {
@@ -92,6 +93,11 @@ impl Worker {
     /// Looks at the configuration in force. One relaxed load where it has not changed.
     pub fn with_snapshot<R>(&self, look: impl FnOnce(&Arc<Snapshot>) -> R) -> R {
         look(self.snapshot.borrow_mut().load())
+    }
+
+    /// Takes up the configuration in force: lets go of the one before, and holds as much as it grants.
+    pub fn follow(&self) {
+        self.with_snapshot(|snapshot| self.blocks.budget().set_max(snapshot.buffer_memory));
     }
 
     /// From now on no connection is kept alive.

@@ -46,6 +46,7 @@ pub fn compile(
         pools,
         drain_timeout: config.server.drain_timeout,
         shutdown_delay: config.server.shutdown_delay,
+        buffer_memory: config.server.buffer_memory,
         sha256: config.sha256.clone(),
         admin_token: config.admin.token.clone(),
         metrics: Arc::clone(metrics),

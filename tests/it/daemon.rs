@@ -67,11 +67,22 @@ impl Daemon {
         Self::start_with(config, Turn::take(true))
     }
 
+    /// The same as [`Self::start`], with so many descriptors.
+    pub(crate) fn start_limited(config: &Config, files: u32) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\""), BINARY]);
+        Self::run(shell, config, Turn::take(false))
+    }
+
     fn start_with(config: &Config, turn: Turn) -> Self {
+        Self::run(Command::new(BINARY), config, turn)
+    }
+
+    fn run(mut command: Command, config: &Config, turn: Turn) -> Self {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let file = dir.path().join("equipoise.toml");
         std::fs::write(&file, config.text()).unwrap();
-        let mut child = Command::new(BINARY)
+        let mut child = command
             .args(["run", "-c"])
             .arg(&file)
             .stdin(Stdio::null())
@@ -162,6 +173,22 @@ impl Daemon {
     /// The sum of all series of a metric whose labels contain these.
     pub(crate) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         sum(&self.page("/metrics").text(), name, labels)
+    }
+
+    /// Processor time that it has used.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // Behind the name, which may hold anything, user and system time are the 12th and 13th.
+        let ticks: u64 = stat
+            .rsplit(") ")
+            .next()
+            .unwrap()
+            .split(' ')
+            .skip(11)
+            .take(2)
+            .map(|t| t.parse::<u64>().unwrap())
+            .sum();
+        ticks as f64 / 100.0 // USER_HZ, the same on every machine that Linux runs on today
     }
 
     /// Resident memory in bytes.

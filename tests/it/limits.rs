@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::client::{connect, get, once};
 use crate::config::over;
-use crate::daemon::{Daemon, sum, until};
+use crate::daemon::{Daemon, pause, sum, until};
 use crate::load;
 use crate::message::Wire;
 use crate::origin::{Gate, Origin};
@@ -203,4 +203,110 @@ fn no_usable_backend_is_503_at_once_and_a_backup_steps_in_only_then() {
     assert_eq!(sum(&metrics, "equipoise_rejected_total", &[("reason", "no_backend")]), 1.0);
     primary.talk_garbage(false);
     until("the primary is back", || (get(daemon.web, "/").text() == "primary").then_some(()));
+}
+
+/// With the default budget and with one that others have filled, what is small is served, and what is large too.
+#[test]
+fn relays_that_hold_all_of_buffer_memory_neither_stop_others_nor_themselves() {
+    const BODY: usize = 1 << 20;
+    const READERS: usize = 60;
+    let origin = Origin::new(|visit| {
+        while let Some(request) = visit.request()? {
+            match request.head.target() {
+                // Chunked both ways: it goes through our buffers, not through the kernel alone.
+                "/large" => {
+                    visit.done();
+                    visit.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+                    for _ in 0..BODY * 8 / 65_536 {
+                        visit.send(format!("10000\r\n{}\r\n", "x".repeat(65_536)))?;
+                    }
+                    visit.send("0\r\n\r\n")?;
+                }
+                _ => visit.answer(200, &request.body.len().to_string())?,
+            }
+        }
+        Ok(())
+    });
+    let daemon =
+        Daemon::start_alone(&over(&[origin.address]).server("workers = 1\nbuffer_memory = \"1MiB\""));
+    assert_eq!(daemon.metric("equipoise_buffer_max_bytes", &[]), f64::from(1 << 20));
+    let mut readers: Vec<Wire> = (0..READERS).map(|_| connect(daemon.web)).collect();
+    for reader in &mut readers {
+        reader.send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    }
+    let held = || daemon.metric("equipoise_buffer_bytes", &[]);
+    until("the relays hold what they may", || (held() >= f64::from(700 << 10)).then_some(()));
+    let mut most: f64 = 0.0;
+    for _ in 0..20 {
+        assert_eq!(get(daemon.web, "/small").text(), "0");
+        let head = format!("GET /small HTTP/1.1\r\nHost: x\r\nCookie: {}\r\n\r\n", "c".repeat(30_000));
+        assert_eq!(once(daemon.web, &head).unwrap().status(), 200, "a quarter is left for heads");
+        let upload =
+            format!("PUT /up HTTP/1.1\r\nHost: x\r\nContent-Length: {BODY}\r\n\r\n{}", "x".repeat(BODY));
+        assert_eq!(once(daemon.web, &upload).unwrap().text(), BODY.to_string());
+        most = most.max(held());
+    }
+    assert!(most <= f64::from(1 << 20) * 1.1, "{most}");
+    for mut reader in readers {
+        assert_eq!(reader.response("GET").unwrap().body.len(), BODY * 8);
+    }
+    until("all is given back", || (held() == 0.0).then_some(()));
+}
+
+/// A reload takes it up, and nobody loses what he holds.
+#[test]
+fn buffer_memory_can_be_reloaded() {
+    let origin = Origin::answering("well");
+    let config = over(&[origin.address]);
+    let daemon = Daemon::start(&config);
+    let max = || daemon.metric("equipoise_buffer_max_bytes", &[]);
+    assert_eq!(max(), f64::from(64 << 20));
+    daemon.reload(&config.server("workers = 2\nbuffer_memory = \"2MiB\""));
+    until("the workers follow", || (max() == f64::from(2 << 20)).then_some(()));
+    assert_eq!(get(daemon.web, "/").text(), "well");
+}
+
+/// Heads that are longer than what is always granted wait for memory at the bound; small ones do not.
+#[test]
+fn unfinished_heads_hold_no_more_than_buffer_memory() {
+    let origin = Origin::answering("well");
+    let config = over(&[origin.address]).listener("timeouts.head = \"3s\"");
+    let daemon = Daemon::start_alone(&config.server("workers = 1\nbuffer_memory = \"1MiB\""));
+    let long = format!("GET / HTTP/1.1\r\nHost: x\r\nCookie: {}", "c".repeat(60_000));
+    let mut unfinished: Vec<Wire> = (0..100).map(|_| connect(daemon.web)).collect();
+    for wire in &mut unfinished {
+        wire.send(&long).unwrap();
+    }
+    until("heads hold all", || (daemon.metric("equipoise_buffer_bytes", &[]) > 900e3).then_some(()));
+    for _ in 0..20 {
+        assert_eq!(get(daemon.web, "/").text(), "well");
+        let held = daemon.metric("equipoise_buffer_bytes", &[]);
+        assert!(held <= f64::from(1 << 20) * 1.1, "{held}");
+    }
+    for mut wire in unfinished {
+        assert_eq!(wire.response("GET").unwrap().status(), 408);
+    }
+}
+
+/// Without descriptors nobody is accepted; the core does not burn meanwhile, and who waited is served after.
+#[test]
+fn accepting_survives_a_want_of_descriptors() {
+    let origin = Origin::answering("well");
+    let daemon = Daemon::start_limited(
+        &over(&[origin.address]).server("workers = 1").listener("limits.max_connections = 1000"),
+        64,
+    );
+    let cpu = || daemon.cpu_seconds();
+    let held: Vec<Wire> = (0..100).map(|_| connect(daemon.web)).collect();
+    daemon.logged("cannot accept");
+    let (began, spent) = (std::time::Instant::now(), cpu());
+    pause(Duration::from_secs(1)); // the time over which it is measured
+    let used = (cpu() - spent) / began.elapsed().as_secs_f64();
+    assert!(used < 0.2, "{used} of a core while nothing can be accepted");
+    drop(held);
+    until("it recovers", || {
+        let mut wire = connect(daemon.web);
+        wire.stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        wire.get("/").is_ok_and(|answer| answer.status() == 200).then_some(())
+    });
 }

@@ -265,3 +265,46 @@ fn a_slow_head_takes_nothing_from_the_time_to_connect() {
         assert_eq!(wire.response("POST").unwrap().status(), 200);
     }
 }
+
+/// The other way: an answer that is taken by a few bytes now and then, each in time for `write`.
+#[test]
+fn a_reader_below_min_rate_is_cut_off() {
+    let origin = Origin::new(|visit| {
+        visit.request()?;
+        visit.send("HTTP/1.1 200 OK\r\n\r\n")?;
+        let piece = vec![0; 1 << 20];
+        (0..1024).try_for_each(|_| visit.send(&piece))
+    });
+    let daemon = start(&origin, |config| config.listener("limits.min_rate = \"16MiB\""));
+    let mut wire = connect(daemon.web);
+    wire.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let begun = Instant::now();
+    let mut cut = false;
+    while !cut && begun.elapsed() < Duration::from_secs(25) {
+        pause(Duration::from_millis(50));
+        cut = wire.take(200_000).is_err(); // 4 MB a second
+    }
+    assert!(cut && begun.elapsed() >= Duration::from_secs(9), "averaged over 10 s: {:?}", begun.elapsed());
+    daemon.logged_where("cut off", |e| e["fault"] == "WriteTimeout");
+}
+
+/// It is not the uploader who is slow where the backend is: neither `body` nor `min_rate` runs meanwhile.
+#[test]
+fn a_slow_backend_gives_the_uploader_no_408() {
+    const LARGE: usize = 24 << 20;
+    let origin = Origin::new(|visit| {
+        let head = visit.head()?.unwrap();
+        pause(Duration::from_secs(12)); // longer than what the rate is averaged over
+        let (body, _) = visit.wire.body(head.request_framing())?;
+        visit.answer(200, &body.len().to_string())
+    });
+    let daemon = start(&origin, |config| {
+        config
+            .listener("limits.min_rate = \"1MiB\"\ntimeouts.body = \"300ms\"")
+            .pool("timeouts.idle = \"30s\"")
+    });
+    let mut wire = connect(daemon.web);
+    wire.send(format!("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: {LARGE}\r\n\r\n")).unwrap();
+    wire.send(vec![0; LARGE]).unwrap();
+    assert_eq!(wire.response("PUT").unwrap().text(), LARGE.to_string());
+}

@@ -4,6 +4,10 @@ use super::{Key, Kind, NONE, Preset, Syntax, key, later};
 
 /// More threads than this serve nobody: a value above it is a slip of the hand.
 const WORKERS_MAX: u64 = 1024;
+/// Less would have every page go in small pieces.
+const BUFFERS_MIN: u64 = 1 << 20;
+/// More than any machine has: a slip of the hand.
+const BUFFERS_MAX: u64 = 1 << 40;
 
 pub(super) static SERVER: &[Key] = &[
     Key {
@@ -25,11 +29,15 @@ pub(super) static SERVER: &[Key] = &[
         "After TERM: not ready but still accepting for so long (Kubernetes, keepalived).",
     ),
     later("upgrade_timeout", "duration", "60s", "How long the old process lives after a binary upgrade."),
-    later(
+    key(
         "buffer_memory",
-        "size",
-        "64MiB",
-        "All relay and retry buffers beyond the first 4 KiB of each connection.",
+        Kind::Size { min: BUFFERS_MIN, max: BUFFERS_MAX, zero: false },
+        "\"64MiB\"",
+        "All buffers of the process that are larger than 4 KiB, counted whole: of heads, of bodies on their way, \
+         and of bodies kept for another try. At half of it a body gets no buffers of 128 KiB any more, at three \
+         quarters none of 32 KiB: it goes on in pieces of 4 KiB, and is not kept for another try if it is longer; \
+         the rest is for heads longer than 4 KiB, which wait at the bound. Bodies in kernel pipes (at most 64 of \
+         512 KiB per worker) and up to 10 MiB of empty buffers per worker are not counted. 1MiB to 1024GiB.",
     ),
     key(
         "via",
