@@ -12,6 +12,7 @@ pub(crate) struct Config {
     pool: String,
     backends: Vec<String>,
     rest: String,
+    level: &'static str,
 }
 
 /// Backends by their addresses.
@@ -23,6 +24,7 @@ pub(crate) fn over(backends: &[SocketAddr]) -> Config {
         pool: String::new(),
         backends: backends.iter().map(|address| format!("\"{address}\"")).collect(),
         rest: String::new(),
+        level: "debug",
     }
 }
 
@@ -30,6 +32,12 @@ impl Config {
     /// Replaces what stands below [server].
     pub(crate) fn server(mut self, lines: &str) -> Self {
         self.server = lines.into();
+        self
+    }
+
+    /// Replaces the level of the log.
+    pub(crate) fn level(mut self, level: &'static str) -> Self {
+        self.level = level;
         self
     }
 
@@ -71,10 +79,10 @@ impl Config {
 
     /// The file.
     pub(crate) fn text(&self) -> String {
-        let Self { server, admin, listener, pool, backends, rest } = self;
+        let Self { server, admin, listener, pool, backends, rest, level } = self;
         let backends = backends.join(", ");
         format!(
-            "[server]\n{server}\n\n[admin]\nbind = \"{admin}\"\n\n[log]\nformat = \"json\"\nlevel = \"debug\"\n\n\
+            "[server]\n{server}\n\n[admin]\nbind = \"{admin}\"\n\n[log]\nformat = \"json\"\nlevel = \"{level}\"\n\n\
              [[listener]]\nname = \"web\"\npool = \"crm\"\n{listener}\n\n\
              [pool.crm]\nbackends = [{backends}]\n{pool}\n{rest}\n"
         )

@@ -35,6 +35,7 @@ mod outage;
 mod reload;
 mod retries;
 mod shapes;
+mod siege;
 mod streaming;
 mod timeouts;
 mod tunnels;
