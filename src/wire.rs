@@ -43,9 +43,18 @@ pub enum Then {
 impl Outgoing {
     /// Where to append.
     pub fn writer(&mut self, blocks: &Blocks) -> &mut Vec<u8> {
+        if self.written > 0 {
+            // What was written is no reason to grow.
+            self.bytes.drain(..self.written);
+            self.written = 0;
+        }
         if self.bytes.capacity() == 0 {
             self.bytes = blocks.take(Use::Relay).unwrap_or_default();
             blocks.charge(&mut self.charge, &self.bytes);
+        }
+        if self.bytes.capacity() < FREE {
+            // Left to itself it would double, beyond what is not counted.
+            self.bytes.reserve_exact(FREE - self.bytes.len());
         }
         &mut self.bytes
     }

@@ -7,6 +7,9 @@ use tokio::net::TcpStream;
 use crate::http::{Body, Decoder, Invalid, Step, Underscores, write_chunk_head, write_last_chunk};
 use crate::wire::{Blocks, Buffer, Charge, Conduit, Outgoing, Then};
 
+/// What stands around the data of a chunk of ours: its size in hexadecimal and two line ends.
+const MAX_CHUNK_FRAMING: usize = 16 + 4;
+
 /// From this size on, data whose framing does not change is written from where it was read.
 const DIRECT: usize = 8 * 1024;
 
@@ -319,7 +322,8 @@ impl Pipe {
 
     /// Copies data that is to go with what has been gathered. Says whether any was copied.
     fn move_data(&mut self, ends: &mut Ends<'_>) -> bool {
-        let room = ends.out.bound(ends.blocks).saturating_sub(ends.out.len());
+        let framing = if self.chunked { MAX_CHUNK_FRAMING } else { 0 };
+        let room = ends.out.bound(ends.blocks).saturating_sub(ends.out.len() + framing);
         if room == 0 || (!self.chunked && self.pending >= DIRECT) {
             return false;
         }
