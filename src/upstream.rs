@@ -117,7 +117,7 @@ pub fn events_were_read() {
 
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     /// The turn in which it was released: what its backend has sent since is unknown until the next.
     turn: u64,
     since: Instant,
@@ -146,7 +146,7 @@ impl Upstream {
     /// A response that nobody asked for must not become the answer to this request. What arrived before
     /// the last look at the kernel's events is known without a call; so connections that have been idle
     /// across such a look are preferred, and a younger one is asked by a call of its own.
-    pub fn idle(&self, backend: &Backend, must_be_recent: bool, now: Instant) -> Option<Connection> {
+    pub fn idle(&self, backend: &Backend, must_be_recent: bool, now: Instant) -> Option<Box<Connection>> {
         let mut pools = self.idle.borrow_mut();
         let pool = pools.get_mut(&backend.id())?;
         let turn = TURN.get();
@@ -171,7 +171,7 @@ impl Upstream {
     }
 
     /// Keeps a connection whose exchange ended cleanly, with nothing unread, for at most `keep_for`.
-    pub fn release(&self, mut connection: Connection, keep_for: Duration, now: Instant) {
+    pub fn release(&self, mut connection: Box<Connection>, keep_for: Duration, now: Instant) {
         let backend = Arc::clone(connection.backend());
         let moved = backend.moves() != connection.moves;
         if backend.is_retired() || moved || keep_for.is_zero() || !connection.buffer.is_empty() {

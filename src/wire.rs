@@ -42,7 +42,15 @@ pub enum Then {
 
 impl Outgoing {
     /// Where to append.
+    #[inline]
     pub fn writer(&mut self, blocks: &Blocks) -> &mut Vec<u8> {
+        if self.written > 0 || self.bytes.capacity() < FREE {
+            self.prepare(blocks);
+        }
+        &mut self.bytes
+    }
+
+    fn prepare(&mut self, blocks: &Blocks) {
         if self.written > 0 {
             // What was written is no reason to grow.
             self.bytes.drain(..self.written);
@@ -56,7 +64,6 @@ impl Outgoing {
             // Left to itself it would double, beyond what is not counted.
             self.bytes.reserve_exact(FREE - self.bytes.len());
         }
-        &mut self.bytes
     }
 
     /// Counts what was appended where it made the buffer grow.

@@ -109,7 +109,7 @@ impl Exchange<'_> {
             return Ok(Attempt { lease, series, limit: member.limit, connect_timed_out: false });
         }
         if let Some(connection) = own.take() {
-            self.client.bonds.keep(route, *connection, &self.worker.blocks);
+            self.client.bonds.keep(route, connection, &self.worker.blocks);
         }
         Err(Fault::PoolFull)
     }
@@ -122,7 +122,7 @@ impl Exchange<'_> {
         attempt: &mut Attempt,
         upload: &mut Upload,
         mut own: Option<Box<Connection>>,
-    ) -> Result<Result<Connection, Failure>, Fault> {
+    ) -> Result<Result<Box<Connection>, Failure>, Fault> {
         let mut reuse = true;
         self.client.seat.backend.set(attempt.lease.backend().id());
         if attempt.lease.backend().speaks_only_10() {
@@ -132,7 +132,7 @@ impl Exchange<'_> {
         loop {
             let asked = self.now;
             let mut connection = match own.take() {
-                Some(own) => *own,
+                Some(own) => own,
                 None => match self.reach(pool, attempt, reuse, asked).await? {
                     Ok(connection) => connection,
                     Err(failure) => return Ok(Err(failure)),
@@ -187,7 +187,7 @@ impl Exchange<'_> {
         attempt: &mut Attempt,
         reuse: bool,
         now: Instant,
-    ) -> Result<Result<Connection, Failure>, Fault> {
+    ) -> Result<Result<Box<Connection>, Failure>, Fault> {
         let backend = attempt.lease.backend();
         let must_be_recent = !self.request.method.is_idempotent();
         if reuse && let Some(connection) = self.worker.upstream.idle(backend, must_be_recent, now) {
@@ -245,7 +245,7 @@ impl Exchange<'_> {
         attempt: &Attempt,
         trouble: Trouble,
         began: Instant,
-    ) -> Result<Result<Connection, Failure>, Fault> {
+    ) -> Result<Result<Box<Connection>, Failure>, Fault> {
         let (outcome, result) = match trouble {
             Trouble::Backend(failure) => {
                 let outcome = match failure {

@@ -23,7 +23,7 @@ pub(super) struct Bonds(Vec<Bond>);
 struct Bond {
     route: Arc<str>,
     pool: Arc<str>,
-    connection: Connection,
+    connection: Box<Connection>,
 }
 
 impl Bonds {
@@ -37,11 +37,11 @@ impl Bonds {
             return None;
         }
         connection.reused = true;
-        Some(Box::new(connection))
+        Some(connection)
     }
 
     /// Keeps a connection whose exchange ended cleanly for the next request of this client on this route.
-    pub(super) fn keep(&mut self, route: &Route, mut connection: Connection, blocks: &Blocks) {
+    pub(super) fn keep(&mut self, route: &Route, mut connection: Box<Connection>, blocks: &Blocks) {
         if connection.backend().is_retired() || !connection.buffer.is_empty() {
             return;
         }

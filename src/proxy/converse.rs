@@ -112,8 +112,10 @@ impl Exchange<'_> {
             return Poll::Ready(Ok(()));
         }
         self.watch_client(upload, cx).map_err(Trouble::Over)?;
-        self.client.park(&self.worker.blocks);
-        connection.park(&self.worker.blocks);
+        if self.worker.blocks.are_tight() {
+            self.client.park(&self.worker.blocks);
+            connection.park(&self.worker.blocks);
+        }
         Poll::Pending
     }
 

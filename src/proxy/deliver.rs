@@ -35,7 +35,7 @@ impl Exchange<'_> {
         &mut self,
         route: &Route,
         attempt: &Attempt,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         upload: &mut Upload,
     ) -> Result<(), Fault> {
         let pool = &*route.pool;
@@ -83,7 +83,7 @@ impl Exchange<'_> {
     }
 
     /// Keeps the backend's connection after a clean end: for everybody, or for this client alone.
-    fn keep(&mut self, route: &Route, connection: Connection, keep_client: bool) {
+    fn keep(&mut self, route: &Route, connection: Box<Connection>, keep_client: bool) {
         if self.bound {
             // One that nobody will ask for again is better closed now.
             if keep_client {
@@ -137,16 +137,19 @@ impl Exchange<'_> {
             .fields
             .first(Known::ContentType)
             .is_some_and(|t| t.len() >= 17 && t[..17].eq_ignore_ascii_case(b"text/event-stream"));
-        let pipe = Pipe::new(response.body, framing, 0, Replay::Gone);
-        Download {
-            pipe: if keep_client { pipe } else { pipe.closing() },
+        let mut download = Download {
+            pipe: Pipe::new(response.body, framing, 0, Replay::Gone),
             idle_timeout: if is_stream { pool.tunnel_timeout } else { pool.idle_timeout },
             pace: Pace::default(),
             armed: None,
             read: 0,
             written: 0,
             taken: 0,
+        };
+        if !keep_client {
+            download.pipe.close_after();
         }
+        download
     }
 
     fn poll_deliver(

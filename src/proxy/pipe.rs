@@ -67,6 +67,9 @@ pub(super) enum Replay {
 impl Replay {
     fn keep(&mut self, piece: &[u8], blocks: &Blocks) {
         let Self::Held { bytes, max, charge } = self else { return };
+        if piece.is_empty() {
+            return;
+        }
         let len = bytes.len() + piece.len();
         if len > *max {
             *self = Self::Gone;
@@ -142,15 +145,13 @@ impl Pipe {
     }
 
     /// The sink is closed as soon as the body has been written.
-    pub(super) fn closing(mut self) -> Self {
+    pub(super) fn close_after(&mut self) {
         self.then = Then::Close;
-        self
     }
 
     /// Judges the names in the trailers so.
-    pub(super) fn judging(mut self, underscores: Underscores) -> Self {
+    pub(super) fn judge(&mut self, underscores: Underscores) {
         self.decoder.set_underscores(underscores);
-        self
     }
 
     /// Whether nothing of the body has been taken yet.

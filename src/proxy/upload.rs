@@ -24,13 +24,16 @@ pub(super) struct Upload {
 impl Upload {
     /// Of a body to this listener that may be repeated from `keep` bytes (none: not at all).
     pub(super) fn new(body: Body, listener: &Listener, keep: Option<usize>) -> Self {
-        let replay = keep.map_or(Replay::Gone, |max| Replay::Held {
+        // Where there is no body there is nothing to keep.
+        let replay = keep.filter(|_| body != Body::None).map_or(Replay::Gone, |max| Replay::Held {
             bytes: Vec::new(),
             max,
             charge: Charge::default(),
         });
-        let pipe = Pipe::new(body, body, listener.max_body, replay).judging(listener.policy.underscores);
-        Self { pipe, done: false, broken: false, sent: 0 }
+        let pipe = Pipe::new(body, body, listener.max_body, replay);
+        let mut upload = Self { pipe, done: false, broken: false, sent: 0 };
+        upload.pipe.judge(listener.policy.underscores);
+        upload
     }
 
     /// Whether the request can be sent from its start.

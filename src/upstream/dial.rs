@@ -55,7 +55,7 @@ impl<'a> Dialing<'a> {
     ///
     /// # Errors
     /// See [`DialError`].
-    pub async fn connect(self) -> Result<Connection, DialError> {
+    pub async fn connect(self) -> Result<Box<Connection>, DialError> {
         // Before the address: a change in between makes the connection look older than it is.
         let moves = self.backend.moves();
         let address = self.backend.address().ok_or(DialError::NoAddress)?;
@@ -66,7 +66,7 @@ impl<'a> Dialing<'a> {
         if is_to_itself(&stream, address) {
             return Err(DialError::Failed(io::ErrorKind::ConnectionRefused.into()));
         }
-        Ok(Connection::new(stream, moves, gauge))
+        Ok(Box::new(Connection::new(stream, moves, gauge)))
     }
 
     /// Counts the connection, once the backend has room for it.

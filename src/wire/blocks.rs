@@ -56,6 +56,12 @@ impl Blocks {
         self.purse.has_room(if purpose == Use::Relay { BLOCK } else { LARGE }, purpose)
     }
 
+    /// Whether so much is held that an exchange should keep nothing while it waits. Else giving blocks back and
+    /// taking them again would be a tenth of the work of a small request.
+    pub fn are_tight(&self) -> bool {
+        self.purse.is_tight()
+    }
+
     /// Whether a buffer may come to hold so much more for a head.
     pub(super) fn grants(&self, bytes: usize) -> bool {
         self.purse.has_room(bytes, Use::Head)

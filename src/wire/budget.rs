@@ -20,6 +20,9 @@ const PIECE: u64 = 128 * 1024;
 /// Of so many parts of the budget the workers together keep at most one that they do not use.
 const PARTS: u64 = 8;
 
+/// Memory is tight where a worker holds more than its share of one in so many parts of the budget.
+const TIGHT: u64 = 4;
+
 /// The budget of the process.
 #[derive(Debug)]
 pub struct Budget {
@@ -102,6 +105,11 @@ impl Purse {
         self.budget.granted() + lacking <= self.budget.share(purpose)
     }
 
+    /// Whether this worker holds so much that what only waits should be given back.
+    pub(super) fn is_tight(&self) -> bool {
+        self.held.get() > self.budget.max() / (TIGHT * self.budget.workers)
+    }
+
     fn take(&self, bytes: usize) {
         let held = self.held.get() + bytes as u64;
         self.held.set(held);
@@ -156,15 +164,12 @@ impl Charge {
             held.give(self.bytes - bytes);
         }
         self.bytes = bytes;
-        if bytes == 0 {
-            self.purse = None;
-        }
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        if let Some(purse) = self.purse.take() {
+        if let Some(purse) = self.purse.take().filter(|_| self.bytes > 0) {
             purse.give(self.bytes);
         }
     }
