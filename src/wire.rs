@@ -14,11 +14,13 @@ mod blocks;
 mod budget;
 mod buffer;
 mod conduit;
+mod turns;
 
 pub use blocks::Blocks;
 pub use budget::{Budget, Charge, FREE, Use};
 pub use buffer::Buffer;
 pub use conduit::{Conduit, Conduits};
+pub use turns::{Queued, Turns};
 
 /// What is gathered before it is written: a head and a small body go in one call.
 const MAX_GATHERED: usize = 64 * 1024;

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 
 use crate::http::{Body, Decoder, Invalid, Step, Underscores, write_chunk_head, write_last_chunk};
-use crate::wire::{Blocks, Buffer, Charge, Conduit, Outgoing, Then};
+use crate::wire::{Blocks, Buffer, Charge, Conduit, Outgoing, Queued, Then};
 
 /// What stands around the data of a chunk of ours: its size in hexadecimal and two line ends.
 const MAX_CHUNK_FRAMING: usize = 16 + 4;
@@ -19,10 +19,6 @@ const SPLICE_FROM: u64 = 128 * 1024;
 
 /// A body of unknown length passes so once so much of it has come: most are small, tunnels' messages too.
 const SPLICE_UNKNOWN_AFTER: u64 = 1024 * 1024;
-
-/// So much is written before other connections get a turn. Two fast peers would else keep a worker for as long
-/// as the kernel has room.
-const TURN: u64 = 256 * 1024;
 
 /// Why a body stopped short.
 #[derive(Debug)]
@@ -123,6 +119,8 @@ pub(super) struct Pipe {
     copies: bool,
     /// What follows on the sink once the whole body has been written.
     then: Then,
+    /// It could go on, and waits for its turn.
+    queued: Option<Queued>,
 }
 
 impl Pipe {
@@ -141,6 +139,7 @@ impl Pipe {
             conduit: None,
             copies: to == Body::Chunked,
             then: Then::More,
+            queued: None,
         }
     }
 
@@ -167,11 +166,11 @@ impl Pipe {
     /// Moves what can be moved; ready when the whole body, and whatever stood before it in the sink's
     /// outgoing bytes, has been written.
     pub(super) fn poll(&mut self, ends: &mut Ends<'_>, cx: &mut Context<'_>) -> Poll<Result<(), PipeError>> {
-        let turn_ends = *ends.wrote + TURN;
+        self.queued = None;
+        let turn_ends = *ends.wrote + ends.blocks.turns().length();
         loop {
             if *ends.wrote >= turn_ends {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
+                return self.take_turns(ends, cx);
             }
             if self.conduit.is_some() && self.poll_splice(ends, turn_ends, cx)?.is_pending() {
                 // The decoder is ahead of what has been written: only an empty conduit may end the body.
@@ -229,8 +228,9 @@ impl Pipe {
         cx: &mut Context<'_>,
     ) -> Result<Poll<()>, PipeError> {
         while let Some(conduit) = &mut self.conduit {
-            if *ends.wrote >= turn_ends {
-                cx.waker().wake_by_ref();
+            let left = turn_ends.saturating_sub(*ends.wrote);
+            if left == 0 {
+                let _ = self.take_turns(ends, cx);
                 return Ok(Poll::Pending);
             }
             if conduit.held() > 0 {
@@ -249,7 +249,7 @@ impl Pipe {
                 self.conduit = None;
                 break;
             }
-            match conduit.poll_fill(ends.source, ahead, cx) {
+            match conduit.poll_fill(ends.source, ahead.min(left), cx) {
                 Poll::Pending => {
                     self.waiting = Waiting::Source;
                     return Ok(Poll::Pending);
@@ -274,6 +274,13 @@ impl Pipe {
             }
         }
         Ok(Poll::Ready(()))
+    }
+
+    /// Lets the others go on first.
+    fn take_turns(&mut self, ends: &Ends<'_>, cx: &Context<'_>) -> Poll<Result<(), PipeError>> {
+        self.queued = Some(ends.blocks.turns().queue());
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn count_data(&mut self, n: u64) -> Result<(), PipeError> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::budget::{Budget, Charge, FREE, Purse, Use};
 use super::conduit::{Conduit, Conduits};
+use super::turns::Turns;
 
 /// Size of a block: holds an ordinary head, and with it a page or a script whole, so that one read and one
 /// write carry it. What is not written to costs no memory.
@@ -28,6 +29,7 @@ pub struct Blocks {
     large: Rc<RefCell<Vec<Vec<u8>>>>,
     conduits: Conduits,
     purse: Rc<Purse>,
+    turns: Turns,
 }
 
 impl Blocks {
@@ -38,7 +40,13 @@ impl Blocks {
             large: Rc::default(),
             conduits: Conduits::default(),
             purse: Rc::new(Purse::new(budget)),
+            turns: Turns::default(),
         }
+    }
+
+    /// What bodies that could go on for ever share the worker by.
+    pub fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// The budget of all workers.

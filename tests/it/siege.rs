@@ -3,7 +3,7 @@
 //!
 //! The suite runs a small form with short time-outs. `EQUIPOISE_SIEGE=full cargo test --release --test it siege --
 //! --nocapture` runs it at full size for 20 s an attack with default settings, which takes some ten minutes and
-//! prints its figures.
+//! prints its figures. EQUIPOISE_ATTACK runs alone only the attacks whose names contain it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -113,7 +113,8 @@ fn a_good_client_is_served_under_siege_and_nothing_is_left_of_it() {
     let daemon = Daemon::start_alone(&scale.config(over(&[backend::start()]).and(&good)));
     let before = Figures::settled(&daemon, None);
     println!("before: {before:?}");
-    for attack in Attack::ALL {
+    let wanted = std::env::var("EQUIPOISE_ATTACK").unwrap_or_default();
+    for attack in Attack::ALL.into_iter().filter(|attack| format!("{attack:?}").contains(&wanted)) {
         siege(&daemon, &[attack], &scale, scale.alone, &before);
     }
     let first = siege(&daemon, &Attack::ALL, &scale, scale.together, &before);
