@@ -125,7 +125,12 @@ async fn open(backend: Rc<Backend>) -> (SocketAddr, Hold) {
     for one in snapshot.backends() {
         one.set_address(Some(origin));
     }
-    let worker = Worker::new(0, Arc::new(ArcSwap::from_pointee(snapshot)), Fleet::new(1), Budget::new(config.server.buffer_memory, 1));
+    let worker = Worker::new(
+        0,
+        Arc::new(ArcSwap::from_pointee(snapshot)),
+        Fleet::new(1),
+        Budget::new(config.server.buffer_memory, 1),
+    );
     let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
     let (signal, watch) = drain::channel();
     let alone = listen::neighbours(1).remove(0);
