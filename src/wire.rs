@@ -25,6 +25,12 @@ pub use turns::{Queued, Turns};
 /// What is gathered before it is written: a head and a small body go in one call.
 const MAX_GATHERED: usize = 64 * 1024;
 
+/// Bytes that the kernel takes for a peer beyond what that one's window lets go (TCP_NOTSENT_LOWAT). By its own
+/// measure (tcp_wmem) it would take some megabytes for each connection, so that a few hundred peers that do not read
+/// would use up what the whole machine has for TCP (tcp_mem), and the copying its processors. What is under way to a
+/// peer that keeps up does not count.
+pub const MAX_UNSENT: u32 = 256 * 1024;
+
 /// Bytes that are to be written.
 #[derive(Debug, Default)]
 pub struct Outgoing {

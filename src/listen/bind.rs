@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 
+use crate::wire::MAX_UNSENT;
+
 /// Connections that may wait for a worker to accept them; the kernel's own bound (somaxconn) holds too.
 const BACKLOG: i32 = 4096;
 
@@ -45,8 +47,9 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     }
     if shared {
         socket.set_reuse_port(true)?;
-        // Accepted connections inherit it: one call less for each.
+        // Accepted connections inherit both: no call for each.
         socket.set_tcp_nodelay(true)?;
+        socket.set_tcp_notsent_lowat(MAX_UNSENT)?;
     }
     socket.bind(&address.into())?;
     if shared {
@@ -54,4 +57,22 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
         SockRef::from(&socket).set_nonblocking(true)?;
     }
     Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn accepted_connections_inherit_what_the_listening_socket_was_told() {
+        let socket = bind("127.0.0.1:0".parse().unwrap(), 1, false).unwrap();
+        let _client = TcpStream::connect(socket.address).unwrap();
+        socket.per_worker[0].set_nonblocking(false).unwrap();
+        let (accepted, _) = socket.per_worker[0].accept().unwrap();
+        let accepted = SockRef::from(&accepted);
+        assert_eq!(accepted.tcp_notsent_lowat().unwrap(), MAX_UNSENT);
+        assert!(accepted.tcp_nodelay().unwrap());
+    }
 }

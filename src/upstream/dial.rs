@@ -8,10 +8,12 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::{Connection, OpenGauge, Upstream};
 use crate::backend::Backend;
+use crate::wire::MAX_UNSENT;
 
 /// How often a worker that waits for a place looks again.
 const RECHECK: Duration = Duration::from_millis(1);
@@ -61,8 +63,9 @@ impl<'a> Dialing<'a> {
         let address = self.backend.address().ok_or(DialError::NoAddress)?;
         let gauge = self.take_place().await?;
         let stream = self.in_time(TcpStream::connect(address)).await??;
-        // A request head waits for no further segment. Failing to set it only costs time.
+        // A request head waits for no further segment. Failing to set it only costs time, or memory.
         let _ = stream.set_nodelay(true);
+        let _ = SockRef::from(&stream).set_tcp_notsent_lowat(MAX_UNSENT);
         if is_to_itself(&stream, address) {
             return Err(DialError::Failed(io::ErrorKind::ConnectionRefused.into()));
         }

@@ -4,10 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 
 /// Bytes of an answer that nobody means to read.
 const LARGE: usize = 1 << 30;
+
+/// Bytes that the kernel takes from this backend beyond what the daemon does.
+const SEND_BUFFER: u32 = 256 * 1024;
 
 /// Serves on a thread of its own for as long as the test runs.
 pub(super) fn start() -> SocketAddr {
@@ -16,7 +19,12 @@ pub(super) fn start() -> SocketAddr {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let local = tokio::task::LocalSet::new();
         local.block_on(&runtime, async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let socket = TcpSocket::new_v4().unwrap();
+            // Accepted connections inherit it. Otherwise the kernel would copy for seconds what nobody reads, and
+            // those seconds would count as the daemon's.
+            socket.set_send_buffer_size(SEND_BUFFER).unwrap();
+            socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            let listener = socket.listen(1024).unwrap();
             tell.send(listener.local_addr().unwrap()).unwrap();
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::task::spawn_local(serve(stream));
