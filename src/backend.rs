@@ -16,7 +16,7 @@ mod condition;
 mod latency;
 
 pub use condition::{Condition, State};
-pub use latency::Latency;
+pub use latency::{Latency, epoch};
 
 /// What makes a backend the same one after a reload: pool, name and address together. Keyed by less,
 /// state would be carried over to another server that happens to share a name or an address.

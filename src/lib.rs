@@ -15,6 +15,8 @@ pub mod wire;
 
 pub mod balance;
 
+pub mod simulate;
+
 pub mod discovery;
 pub mod health;
 pub mod upstream;

@@ -52,6 +52,12 @@ const ROOMS: &[Room] = &[
     room("observe", "records what happened; never knows those who report to it", &["backend"]),
     // decide
     room("balance", "picks one eligible backend; knows no upstream, no config", &["backend"]),
+    // prove
+    room(
+        "simulate",
+        "plays pools on a virtual clock with the very code of the daemon; knows no sockets, no config",
+        &["backend", "balance"],
+    ),
     // reach
     room(
         "upstream",

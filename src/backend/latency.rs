@@ -135,11 +135,16 @@ fn micros(time: Duration) -> f32 {
     time.as_secs_f32() * 1e6
 }
 
-/// Milliseconds since the first call in this process; an instant before it counts as 0.
+/// The instant that this process counts time from. A virtual clock that begins here too is counted the
+/// same in every run.
+pub fn epoch() -> Instant {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    *EPOCH.get_or_init(Instant::now)
+}
+
+/// Milliseconds since [`epoch`]; an instant before it counts as 0.
 fn stamp(now: Instant) -> u32 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    let start = START.get_or_init(|| now);
-    now.saturating_duration_since(*start).as_millis() as u32
+    now.saturating_duration_since(epoch()).as_millis() as u32
 }
 
 #[cfg(test)]
@@ -208,7 +213,7 @@ mod tests {
     #[test]
     fn an_older_clock_reading_neither_decays_nor_turns_time_back() {
         let start = Instant::now();
-        stamp(start);
+        epoch();
         let latency = Latency::new();
         latency.record(10 * MS, start + 5_000 * MS);
         latency.record(5 * MS, start + 4_000 * MS);

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use super::choices::Choices;
 use super::turns::Turns;
 use super::{Algorithm, Balancer, Candidate, KeySource, Memory, Pick};
+use crate::backend;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "least-response-time",
@@ -83,7 +84,7 @@ struct Median {
 
 impl Median {
     fn new() -> Self {
-        Self { since: Instant::now(), packed: AtomicU64::new(0) }
+        Self { since: backend::epoch(), packed: AtomicU64::new(0) }
     }
 
     fn at(&self, now: Instant, candidates: &[Candidate]) -> Option<f32> {
