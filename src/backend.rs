@@ -5,18 +5,26 @@
 //! response time, health) is kept here in atomics, never per worker: a balancer that sees only its own
 //! worker's share balances badly.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
+mod clock;
 mod condition;
+mod fading;
 mod latency;
+#[cfg(test)]
+mod tests;
+mod waiting;
 
+pub use clock::{Moment, epoch};
 pub use condition::{Condition, State};
-pub use latency::{Latency, epoch};
+pub use latency::{Latency, Norm};
 
 /// What makes a backend the same one after a reload: pool, name and address together. Keyed by less,
 /// state would be carried over to another server that happens to share a name or an address.
@@ -194,28 +202,52 @@ impl Backend {
 #[derive(Debug)]
 pub struct Lease {
     backend: Arc<Backend>,
+    began: Moment,
+    /// Whether it still waits for the head of a response.
+    waits: Cell<bool>,
 }
 
 impl Lease {
     /// Takes a lease unless `limit` requests are in flight already (0: no limit). The check and the
     /// count are one step, so that workers racing for the last place cannot both have it.
-    pub fn take(backend: &Arc<Backend>, limit: u32) -> Option<Self> {
+    pub fn take(backend: &Arc<Backend>, limit: u32, now: Instant) -> Option<Self> {
         let before = backend.in_flight.fetch_add(1, Ordering::AcqRel);
         if limit != 0 && before >= limit {
             backend.in_flight.fetch_sub(1, Ordering::AcqRel);
             return None;
         }
-        Some(Self { backend: Arc::clone(backend) })
+        let began = Moment::of(now);
+        backend.latency.waiting.begin(began);
+        Some(Self { backend: Arc::clone(backend), began, waits: Cell::new(true) })
     }
 
     /// Whose lease it is.
     pub fn backend(&self) -> &Arc<Backend> {
         &self.backend
     }
+
+    /// The head of a good response has come, `took` after the request was sent.
+    pub fn answered(&self, took: Duration, now: Instant) {
+        self.wait_no_more();
+        self.backend.latency.record(took, now);
+    }
+
+    /// It failed after `elapsed`: no usable response, or one that says that the server failed.
+    pub fn failed(&self, elapsed: Duration, now: Instant) {
+        self.wait_no_more();
+        self.backend.latency.record_failure(elapsed, now);
+    }
+
+    fn wait_no_more(&self) {
+        if self.waits.replace(false) {
+            self.backend.latency.waiting.end(self.began);
+        }
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        self.wait_no_more();
         self.backend.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }

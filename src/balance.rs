@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Norm};
 
 mod choices;
+mod draws;
 mod hash;
 mod least_connections;
 mod least_response_time;
+mod norm;
 mod power_of_two;
 mod random;
 mod round_robin;
@@ -41,6 +43,8 @@ pub struct Candidate {
 pub struct Memory {
     /// Turns taken so far, by every worker.
     pub turn: AtomicU64,
+    /// How fast the pool answers.
+    pub norm: Arc<Norm>,
 }
 
 /// The facts of one pick.

@@ -129,3 +129,8 @@ pub enum FaultKind {
     /// No work is begun until it is over, but everything is accepted: a long garbage collection, SIGSTOP.
     Paused,
 }
+
+/// In ns; what is too long for them is for ever.
+fn ns(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

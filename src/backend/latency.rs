@@ -1,242 +1,255 @@
-//! How fast a backend answers: a peak-sensitive moving average.
+//! How a backend answers: how fast, how often not at all, and what is still out.
 //!
-//! After Finagle's peak EWMA: a sample above the average replaces it at once, a sample below pulls it
-//! down by its share of time, and an average nobody feeds decays towards zero, so that a backend which
-//! was slow once is tried again instead of being starved for good.
+//! Three numbers, kept apart because they would spoil each other:
+//! - the average time of its answers, in which one sample never counts for much. A peak that replaced the
+//!   average, as in Finagle's peak EWMA, makes equal backends look unequal for as long as the average
+//!   lasts, because response times are nearly memoryless and one in a hundred is five times the mean;
+//! - the share of its requests that fail. As slow samples in the average, failures would raise the pool's
+//!   median that they are measured by, and with it each other, without an end;
+//! - the age of what it has not answered yet, which shows a backend that hangs before any sample can.
+//!
+//! What is good is relative: to the median of the pool ([`Norm`]).
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// After this time without a sample an estimate has fallen to 1/e. With 5 s, a backend that was 100
-/// times slower than its peers is tried again after 23 s at the latest.
-const DECAY: Duration = Duration::from_secs(5);
+use super::clock::{Moment, TICK_US, ticks};
+use super::fading::{Fading, Held};
+use super::waiting::Waiting;
 
-/// A failure counts as an answer that took at least so many times the estimate.
-const FAILURE_FACTOR: f32 = 4.0;
+/// With so much time between two samples the newer one would get 1 − 1/e of the average. In this time without
+/// a sample an average goes to 1/e of its distance from the pool's median, and a failure rate to 1/e.
+const MEMORY: Duration = Duration::from_secs(10);
 
-/// A failure never counts as faster than this: a backend that refuses within microseconds would
-/// otherwise look like the best of all and attract the whole traffic.
-const FAILURE_FLOOR: Duration = Duration::from_millis(100);
+/// The share of the average that a sample gets at least: a busy backend's average is of some hundred
+/// samples rather than of ten seconds, so that a change shows at once.
+const SAMPLE_MIN: f32 = 1.0 / 128.0;
 
-/// What the failure of a backend counts that never answered: nothing says how fast it could be.
-const FAILURE_UNKNOWN: Duration = Duration::from_secs(1);
+/// The share of the average that a sample gets at most: a quiet backend is not judged by one sample.
+const SAMPLE_MAX: f32 = 1.0 / 8.0;
 
-/// No sample counts for more: the way back from a failure must stay in sight.
-const SAMPLE_MAX: Duration = Duration::from_secs(60);
+/// After so many samples an average is fully believed; before, it is drawn towards the pool's median. The
+/// first answers of equal backends differ by chance far more than those of different ones do on average.
+const BELIEVED: u32 = 32;
 
-/// The smallest estimate in µs. Zero bits mean «no sample yet».
-const ESTIMATE_MIN: f32 = 0.001;
+/// Samples are counted up to here: from then on [`SAMPLE_MIN`] says what one more counts for.
+const COUNTED: u32 = 127;
 
-/// Other workers may record at the same time; after so many lost races the sample is dropped, which an
-/// average does not notice.
-const RACES_MAX: usize = 8;
+/// A sample counts for at most so many times the pool's median.
+const CAP: f32 = 10.0;
 
-/// The peak-sensitive average of the time to the response head, shared by all workers without a lock.
-///
-/// One word holds both parts, so that no reader sees a new value with an old time: the estimate in µs
-/// (bits of an `f32`) above, the time of the last sample in ms since the process's start (wrapping
-/// after 49 days) below.
+/// The share of the failure rate that one request gets at least, and at most. At the least, a single
+/// failure stays within what a balancer overlooks.
+const FAILURE_MIN: f32 = 1.0 / 20.0;
+const FAILURE_MAX: f32 = 1.0 / 2.0;
+
+/// A failure rate below this is none.
+const FAILURE_NONE: f32 = 1e-3;
+
+/// The longest that a failed request goes on counting.
+const LOST_MAX: Duration = Duration::from_secs(5);
+
+/// The smallest average in µs: 0.0 is «none».
+const AVERAGE_MIN: f32 = 0.001;
+
+/// How long a pool's median serves.
+const NORM_AGE: Duration = Duration::from_millis(100);
+
+/// What is usual in one pool: the median of its backends' average times. Shared by them and by the
+/// balancer, which renews it.
+#[derive(Debug, Default)]
+pub struct Norm {
+    /// Bits of the median in µs, 0 for none, above; the tick when it is due again below.
+    packed: AtomicU64,
+}
+
+impl Norm {
+    /// The median in µs; `None` while nobody has answered.
+    pub fn us(&self) -> Option<f32> {
+        Some(f32::from_bits((self.packed.load(Ordering::Relaxed) >> 32) as u32)).filter(|us| *us > 0.0)
+    }
+
+    /// Whether it is due to be worked out again. To one worker it is, and for the others it is not.
+    pub fn is_due(&self, now: Moment) -> bool {
+        let packed = self.packed.load(Ordering::Relaxed);
+        let left = (packed as u32).wrapping_sub(now.ticks() as u32);
+        if left != 0 && left <= ticks(NORM_AGE) {
+            return false;
+        }
+        let due = (now.ticks() as u32).wrapping_add(ticks(NORM_AGE));
+        let next = packed >> 32 << 32 | u64::from(due);
+        self.packed.compare_exchange(packed, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Sets the median, in µs.
+    pub fn set(&self, us: Option<f32>, now: Moment) {
+        let due = (now.ticks() as u32).wrapping_add(ticks(NORM_AGE));
+        let packed = u64::from(us.unwrap_or(0.0).to_bits()) << 32 | u64::from(due);
+        self.packed.store(packed, Ordering::Relaxed);
+    }
+}
+
+/// How one backend answers, shared by all workers without a lock. Written through [`super::Lease`].
 #[derive(Debug)]
 pub struct Latency {
-    packed: AtomicU64,
+    norm: OnceLock<Arc<Norm>>,
+    /// The average time of an answer, in µs.
+    average: Fading,
+    /// How many samples it is of, up to [`COUNTED`].
+    samples: AtomicU32,
+    /// The share of requests that fail, 0.0 to 1.0.
+    failing: Fading,
+    /// Failed requests that go on counting.
+    lost: Fading,
+    pub(super) waiting: Waiting,
 }
 
 impl Latency {
     pub(super) fn new() -> Self {
-        Self { packed: AtomicU64::new(0) }
+        Self {
+            norm: OnceLock::new(),
+            average: Fading::new(),
+            samples: AtomicU32::new(0),
+            failing: Fading::new(),
+            lost: Fading::new(),
+            waiting: Waiting::new(),
+        }
     }
 
-    /// Records the time from the request sent to the head of its response.
+    /// Measures this backend by its pool's median from now on. A backend is of one pool all its life, so
+    /// that only the first call counts.
+    pub fn measure_by(&self, norm: &Arc<Norm>) {
+        let _ = self.norm.set(Arc::clone(norm));
+    }
+
+    /// Records the time from the request sent to the head of a good response.
     pub fn record(&self, sample: Duration, now: Instant) {
-        let sample_us = micros(sample.min(SAMPLE_MAX));
-        self.update(now, |_| sample_us);
-    }
-
-    /// Records a failure that came after `elapsed`: it counts as an answer that took the longest of
-    /// `elapsed`, four times the present estimate and 100 ms (1 s where there is no estimate), at most
-    /// 60 s.
-    pub fn record_failure(&self, elapsed: Duration, now: Instant) {
-        let elapsed_us = micros(elapsed);
-        self.update(now, |estimate_us| {
-            let slow = match estimate_us {
-                Some(estimate_us) => (estimate_us * FAILURE_FACTOR).max(micros(FAILURE_FLOOR)),
-                None => micros(FAILURE_UNKNOWN),
-            };
-            slow.max(elapsed_us).min(micros(SAMPLE_MAX))
+        let now = Moment::of(now);
+        let norm = self.norm_us();
+        let sample = micros(sample).min(norm.map_or(f32::MAX, |norm| norm * CAP));
+        let samples = self.samples.load(Ordering::Relaxed);
+        if samples < COUNTED {
+            // Two workers may count at once: then it is one more than needed.
+            self.samples.fetch_add(1, Ordering::Relaxed);
+        }
+        // Of the first samples the plain mean.
+        let least = 1.0 / (samples as f32 + 1.0);
+        self.average.change(now, |held| {
+            let next = held.map_or(sample, |held| {
+                let share = share(held.age(now), SAMPLE_MIN, SAMPLE_MAX).max(least);
+                let next = held.value + (sample - held.value) * share;
+                let shown = towards(norm.unwrap_or(held.value), held, now);
+                // What was forgotten since the last sample stays so where this one does not confirm it.
+                if sample < shown { next.min(shown) } else { next.max(shown) }
+            });
+            next.max(AVERAGE_MIN)
         });
-    }
-
-    /// The estimate at `now`, decayed by the time without a sample; `None` before the first sample.
-    pub fn estimate(&self, now: Instant) -> Option<Duration> {
-        self.estimate_us(now).map(|us| Duration::from_secs_f64(f64::from(us) / 1e6))
-    }
-
-    /// As [`Self::estimate`], in µs: what a balancer compares.
-    pub fn estimate_us(&self, now: Instant) -> Option<f32> {
-        let average = Average::unpack(self.packed.load(Ordering::Relaxed))?;
-        Some((average.us * average.left(stamp(now))).max(ESTIMATE_MIN))
-    }
-
-    fn update(&self, now: Instant, sample_us: impl Fn(Option<f32>) -> f32) {
-        let now_ms = stamp(now);
-        let mut held = self.packed.load(Ordering::Relaxed);
-        for _ in 0..RACES_MAX {
-            let average = Average::unpack(held);
-            let next = match &average {
-                None => Average { us: sample_us(None), at_ms: now_ms },
-                Some(average) => average.with(&sample_us, now_ms),
-            };
-            match self.packed.compare_exchange_weak(held, next.pack(), Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return,
-                Err(other) => held = other,
-            }
+        if self.failing.get().is_some() {
+            self.failing.change(now, |held| {
+                let left = held.map_or(0.0, |held| failing_left(held, now) * (1.0 - FAILURE_MIN));
+                if left < FAILURE_NONE { 0.0 } else { left }
+            });
         }
+    }
+
+    /// Records a failure that came after `elapsed`.
+    pub fn record_failure(&self, elapsed: Duration, now: Instant) {
+        let now = Moment::of(now);
+        self.failing.change(now, |held| {
+            let share = held.map_or(FAILURE_MIN, |held| share(held.age(now), FAILURE_MIN, FAILURE_MAX));
+            let before = held.map_or(0.0, |held| failing_left(held, now));
+            before + (1.0 - before) * share
+        });
+        if let Some(usual) = self.usual_us() {
+            // What it took is over; it counts for the rest of what a good one takes.
+            let more = (-micros(elapsed) / usual).exp2();
+            self.lost.change(now, |held| held.map_or(0.0, |held| lost_left(held, usual, now)) + more);
+        }
+    }
+
+    /// The average time of an answer at `now`, drawn towards `norm_us` while samples are few and for want of
+    /// new ones; `None` before the first.
+    pub fn average_us(&self, norm_us: f32, now: Moment) -> Option<f32> {
+        let held = self.average.get()?;
+        let samples = self.samples.load(Ordering::Relaxed);
+        let belief = if samples >= BELIEVED { 1.0 } else { samples as f32 / BELIEVED as f32 };
+        Some(norm_us + (towards(norm_us, held, now) - norm_us) * belief)
+    }
+
+    /// The average time of an answer as it was at the last one.
+    pub fn last_average_us(&self) -> Option<f32> {
+        self.average.get().map(|held| held.value)
+    }
+
+    /// The share of its requests that fail, 0.0 to 1.0.
+    pub fn failing(&self, now: Moment) -> f32 {
+        self.failing.get().map_or(0.0, |held| failing_left(held, now))
+    }
+
+    /// The mean age in µs of what it has not answered yet.
+    pub fn mean_age_us(&self, now: Moment) -> f32 {
+        self.waiting.mean_age_us(now)
+    }
+
+    /// Failed requests that go on counting, because a backend that fails at once would otherwise look idle.
+    /// One counts for as long as a good request takes, at most 5 s; of several that failed at once half are
+    /// left after that time. Only balancers read this: it is no part of what is in flight.
+    pub fn lost(&self, now: Moment) -> u32 {
+        let Some(held) = self.lost.get() else { return 0 };
+        let left = self.usual_us().map_or(0.0, |usual| lost_left(held, usual, now));
+        if left < 0.5 {
+            // The tick of the last failure wraps: left standing, it would come back after days.
+            self.lost.forget(held);
+            return 0;
+        }
+        left.round() as u32
+    }
+
+    /// Whether nothing has been heard of it for this time, good or bad.
+    pub fn is_silent_for(&self, time: Duration, now: Moment) -> bool {
+        let silent = |held: Held| held.age(now) >= ticks(time);
+        self.average.get().is_none_or(silent) && self.failing.get().is_none_or(silent)
+    }
+
+    fn norm_us(&self) -> Option<f32> {
+        self.norm.get().and_then(|norm| norm.us())
+    }
+
+    /// What a good request takes here, as far as it counts for lost ones.
+    fn usual_us(&self) -> Option<f32> {
+        let usual = self.last_average_us().or_else(|| self.norm_us())?;
+        Some(usual.min(micros(LOST_MAX)))
     }
 }
 
-/// The unpacked word.
-#[derive(Debug, Clone, Copy)]
-struct Average {
-    us: f32,
-    at_ms: u32,
+/// The share of an average that a new sample gets after `age` ticks.
+fn share(age: u32, min: f32, max: f32) -> f32 {
+    (1.0 - faded(age)).clamp(min, max)
 }
 
-impl Average {
-    fn unpack(packed: u64) -> Option<Self> {
-        let us = f32::from_bits((packed >> 32) as u32);
-        (us > 0.0).then_some(Self { us, at_ms: packed as u32 })
-    }
+/// An average that has gone towards the median for want of samples.
+fn towards(norm_us: f32, held: Held, now: Moment) -> f32 {
+    norm_us + (held.value - norm_us) * faded(held.age(now))
+}
 
-    fn pack(self) -> u64 {
-        u64::from(self.us.max(ESTIMATE_MIN).to_bits()) << 32 | u64::from(self.at_ms)
-    }
+fn failing_left(held: Held, now: Moment) -> f32 {
+    held.value * faded(held.age(now))
+}
 
-    /// The share of this average that is left at `now_ms`: 1.0 at once, 1/e after [`DECAY`].
-    fn left(&self, now_ms: u32) -> f32 {
-        let age_ms = now_ms.wrapping_sub(self.at_ms);
-        // A worker whose clock reading is a little older than the last sample's sees a negative age.
-        if age_ms == 0 || age_ms > u32::MAX / 2 {
-            return 1.0;
-        }
-        (-(age_ms as f32) / DECAY.as_millis() as f32).exp()
-    }
+fn lost_left(held: Held, usual_us: f32, now: Moment) -> f32 {
+    held.value * (-(held.age(now) as f32) * TICK_US / usual_us).exp2()
+}
 
-    fn with(&self, sample_us: impl Fn(Option<f32>) -> f32, now_ms: u32) -> Self {
-        let left = self.left(now_ms);
-        let sample_us = sample_us(Some(self.us * left));
-        let us = if sample_us >= self.us { sample_us } else { self.us * left + sample_us * (1.0 - left) };
-        let older = now_ms.wrapping_sub(self.at_ms) > u32::MAX / 2;
-        Self { us, at_ms: if older { self.at_ms } else { now_ms } }
-    }
+/// What is left after `age` ticks of what falls to about 1/e in [`MEMORY`]: (1 + x/32)^-32 in place of e^-x,
+/// because a pick looks at many and an exponential function takes as long as all the rest of one.
+fn faded(age: u32) -> f32 {
+    let step = 1.0 + age as f32 / (ticks(MEMORY) * 32) as f32;
+    let power_4 = step * step * (step * step);
+    let power_16 = power_4 * power_4 * (power_4 * power_4);
+    1.0 / (power_16 * power_16)
 }
 
 fn micros(time: Duration) -> f32 {
     time.as_secs_f32() * 1e6
-}
-
-/// The instant that this process counts time from. A virtual clock that begins here too is counted the
-/// same in every run.
-pub fn epoch() -> Instant {
-    static EPOCH: OnceLock<Instant> = OnceLock::new();
-    *EPOCH.get_or_init(Instant::now)
-}
-
-/// Milliseconds since [`epoch`]; an instant before it counts as 0.
-fn stamp(now: Instant) -> u32 {
-    now.saturating_duration_since(epoch()).as_millis() as u32
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const MS: Duration = Duration::from_millis(1);
-
-    fn close(left: Option<Duration>, right: Duration) -> bool {
-        left.is_some_and(|left| left.abs_diff(right) <= right / 100 + Duration::from_micros(2))
-    }
-
-    #[test]
-    fn a_peak_counts_at_once_and_fades() {
-        let start = Instant::now();
-        let latency = Latency::new();
-        assert_eq!(latency.estimate(start), None);
-        latency.record(10 * MS, start);
-        assert!(close(latency.estimate(start), 10 * MS));
-        latency.record(80 * MS, start + MS);
-        assert!(close(latency.estimate(start + MS), 80 * MS));
-        // Idle for the decay time: 1/e of it is left.
-        assert!(close(
-            latency.estimate(start + MS + DECAY),
-            Duration::from_secs_f64(0.080 / std::f64::consts::E)
-        ));
-        // A fast sample then weighs as much as the time that went by.
-        latency.record(10 * MS, start + MS + DECAY);
-        let expected = 0.080 / std::f64::consts::E + 0.010 * (1.0 - 1.0 / std::f64::consts::E);
-        assert!(close(latency.estimate(start + MS + DECAY), Duration::from_secs_f64(expected)));
-    }
-
-    #[test]
-    fn steady_fast_samples_pull_the_average_down() {
-        let start = Instant::now();
-        let latency = Latency::new();
-        latency.record(500 * MS, start);
-        for ms in 1..=40_000 {
-            latency.record(Duration::from_micros(200), start + ms * MS);
-        }
-        let estimate = latency.estimate(start + 40_000 * MS).unwrap();
-        assert!(estimate < Duration::from_micros(500), "{estimate:?}");
-        assert!(estimate > Duration::from_micros(199), "{estimate:?}");
-    }
-
-    #[test]
-    fn a_failure_is_slow_however_fast_it_came() {
-        let now = Instant::now();
-        let unknown = Latency::new();
-        unknown.record_failure(MS, now);
-        assert!(close(unknown.estimate(now), FAILURE_UNKNOWN));
-        let fast = Latency::new();
-        fast.record(MS, now);
-        fast.record_failure(Duration::ZERO, now);
-        assert!(close(fast.estimate(now), FAILURE_FLOOR));
-        fast.record_failure(Duration::ZERO, now);
-        assert!(close(fast.estimate(now), 400 * MS));
-        for _ in 0..20 {
-            fast.record_failure(Duration::ZERO, now);
-        }
-        assert!(close(fast.estimate(now), SAMPLE_MAX));
-    }
-
-    #[test]
-    fn an_older_clock_reading_neither_decays_nor_turns_time_back() {
-        let start = Instant::now();
-        epoch();
-        let latency = Latency::new();
-        latency.record(10 * MS, start + 5_000 * MS);
-        latency.record(5 * MS, start + 4_000 * MS);
-        assert!(close(latency.estimate(start + 3_000 * MS), 10 * MS));
-        assert!(close(latency.estimate(start + 5_000 * MS), 10 * MS));
-    }
-
-    proptest! {
-        #[test]
-        fn the_estimate_stays_between_nothing_and_the_longest_sample(
-            samples in prop::collection::vec((0u64..5_000_000, 0u64..20_000), 1..50),
-        ) {
-            let latency = Latency::new();
-            let mut now = Instant::now();
-            let mut longest = 0;
-            for (sample_us, gap_ms) in samples {
-                now += Duration::from_millis(gap_ms);
-                longest = longest.max(sample_us);
-                latency.record(Duration::from_micros(sample_us), now);
-                let estimate_us = latency.estimate_us(now).unwrap();
-                prop_assert!(estimate_us <= longest as f32 * 1.001 + 1.0);
-                prop_assert!(estimate_us > 0.0);
-            }
-        }
-    }
 }

@@ -3,13 +3,19 @@
 //! For requests of very different length. The count is the process's, not the worker's. Among equals the
 //! turn goes round as in round-robin, weights included, so that a quiet pool is not served by its first
 //! backend alone.
+//!
+//! A failed request goes on counting for as long as a good one takes: a backend that fails at once would
+//! otherwise always look idle. Up to 32 candidates are all looked at, of more the best of a few drawn ones
+//! is taken.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::choices::Choices;
+use super::draws::{SCANNED_MAX, best_drawn};
+use super::random::Lots;
 use super::turns::Turns;
-use super::{Algorithm, Balancer, Candidate, KeySource, Memory, Pick};
+use super::{Algorithm, Balancer, Candidate, KeySource, Memory, Pick, norm};
+use crate::backend::Moment;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "least-connections",
@@ -19,8 +25,11 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
 };
 
 fn build(candidates: &[Candidate], memory: &Arc<Memory>) -> Box<dyn Balancer> {
+    for candidate in candidates {
+        candidate.backend.latency().measure_by(&memory.norm);
+    }
     Box::new(LeastConnections {
-        choices: Choices::new(candidates),
+        lots: Lots::new(candidates),
         turns: Turns::new(candidates),
         memory: Arc::clone(memory),
     })
@@ -28,22 +37,27 @@ fn build(candidates: &[Candidate], memory: &Arc<Memory>) -> Box<dyn Balancer> {
 
 #[derive(Debug)]
 struct LeastConnections {
-    choices: Choices,
+    lots: Lots,
     turns: Turns,
     memory: Arc<Memory>,
 }
 
 impl Balancer for LeastConnections {
     fn pick(&self, pick: &mut Pick<'_>) -> Option<usize> {
-        let (lightest, least) = self
-            .choices
+        let now = Moment::of(pick.now);
+        let choices = &self.lots.choices;
+        norm::renew(&self.memory.norm, choices.list(), pick.random, now);
+        if choices.len() > SCANNED_MAX {
+            return best_drawn(&self.lots, pick, |candidate| Load::of(candidate, now).with_one_more());
+        }
+        let (lightest, least) = choices
             .open(pick.tried)
-            .map(|(index, candidate)| (index, Load::of(candidate)))
+            .map(|(index, candidate)| (index, Load::of(candidate, now)))
             .reduce(|best, next| if next.1.is_less_than(best.1) { next } else { best })?;
         let turn = self.memory.turn.fetch_add(1, Ordering::Relaxed);
         let tied = |index: usize| {
-            let load = self.choices.list().get(index).map(Load::of);
-            load.is_some_and(|load| !least.is_less_than(load)) && self.choices.is_open(index, pick.tried)
+            let load = choices.list().get(index).map(|candidate| Load::of(candidate, now));
+            load.is_some_and(|load| !least.is_less_than(load)) && choices.is_open(index, pick.tried)
         };
         // Others moved the counts between the two looks where nobody is tied any more.
         let Some((ahead, index)) = self.turns.seek(turn, tied) else { return Some(lightest) };
@@ -55,7 +69,7 @@ impl Balancer for LeastConnections {
     }
 }
 
-/// Requests in flight per weight, as a fraction.
+/// Requests in flight, and failed ones that still count, per weight, as a fraction.
 #[derive(Debug, Clone, Copy)]
 struct Load {
     in_flight: u64,
@@ -63,11 +77,18 @@ struct Load {
 }
 
 impl Load {
-    fn of(candidate: &Candidate) -> Self {
+    fn of(candidate: &Candidate, now: Moment) -> Self {
+        let backend = &candidate.backend;
         Self {
-            in_flight: u64::from(candidate.backend.in_flight()),
+            in_flight: u64::from(backend.in_flight()) + u64::from(backend.latency().lost(now)),
             weight: u64::from(candidate.weight).max(1),
         }
+    }
+
+    /// What it would be after one request more: among drawn ones the weightier is drawn more often already,
+    /// so that even of idle ones it must not seem to be equal.
+    fn with_one_more(self) -> f32 {
+        (self.in_flight + 1) as f32 / self.weight as f32
     }
 
     fn is_less_than(self, other: Self) -> bool {

@@ -1,21 +1,23 @@
 //! least-response-time: the shortest expected wait.
 //!
-//! Score = estimated time to the response head × (requests in flight + 1) / weight; the least is taken,
-//! the next in list order from the turn on among equals. The estimate is a peak-sensitive average that
-//! decays while nothing is sent, so that a slow backend is tried again, and that counts failures as slow,
-//! so that one which fails fast does not attract everything (see [`crate::backend::Latency`]).
+//! Cost = time × (requests in flight + 1) / weight; the least is taken, in turn among equals. The time is
+//! what this backend usually takes to answer, raised by the share of its requests that fail and by the age
+//! of those it has not answered (see [`crate::backend::Latency`]). A time that is not clearly different
+//! from the pool's median counts as the median, so that chance does not decide between equal backends, and
+//! so does that of a backend which has not answered yet: as nothing it would get every request until its
+//! first answer, as slow it would get none.
 //!
-//! A backend without a sample counts as the pool's median: as nothing it would get every request until
-//! its first answer, as slow it would get none.
+//! Up to 32 candidates are all looked at, of more the best of a few drawn ones is taken.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use super::choices::Choices;
+use super::draws::{SCANNED_MAX, best_drawn};
+use super::random::Lots;
 use super::turns::Turns;
-use super::{Algorithm, Balancer, Candidate, KeySource, Memory, Pick};
-use crate::backend;
+use super::{Algorithm, Balancer, Candidate, KeySource, Memory, Pick, norm};
+use crate::backend::Moment;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "least-response-time",
@@ -24,86 +26,108 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     build,
 };
 
-/// How long a computed median serves: it only places newcomers.
-const MEDIAN_AGE: Duration = Duration::from_millis(100);
-
-/// The estimate of everyone while no backend of the pool has answered yet, in µs. Its size does not
-/// matter, only that it is the same for all.
+/// The median while no backend of the pool has answered yet, in µs. Its size hardly matters, only that it
+/// is the same for all.
 const UNKNOWN_US: f32 = 1000.0;
 
+/// A time within this factor of the median counts as the median: averages of equal backends differ so far
+/// by chance, and what remains of a true difference shows in the requests in flight.
+const ALIKE: f32 = 1.5;
+
+/// How much more a backend costs where every request fails: 1 + this.
+const FAILURE_COST: f32 = 9.0;
+
+/// What part of their age unanswered requests count for. All of it would let chance decide: where times are
+/// memoryless a third of what is being worked on is older than the mean, one in twenty thrice as old.
+const AGE_PART: f32 = 1.0 / 3.0;
+
+/// Unanswered requests count for at most so many times the median: one that is meant to take long, such as
+/// a long poll, must not close its backend to all the others.
+const AGE_MAX: f32 = 10.0;
+
+/// One pick in so many may go to a backend that has been silent: 0.1 % at most, for each such request may
+/// be a slow one.
+const TRIAL_EVERY: u32 = 1024;
+
+/// How long a backend has been silent that gets a trial.
+const SILENCE: Duration = Duration::from_secs(1);
+
 fn build(candidates: &[Candidate], memory: &Arc<Memory>) -> Box<dyn Balancer> {
+    for candidate in candidates {
+        candidate.backend.latency().measure_by(&memory.norm);
+    }
     Box::new(LeastResponseTime {
-        choices: Choices::new(candidates),
+        lots: Lots::new(candidates),
         turns: Turns::new(candidates),
         memory: Arc::clone(memory),
-        median: Median::new(),
     })
 }
 
 #[derive(Debug)]
 struct LeastResponseTime {
-    choices: Choices,
+    lots: Lots,
     turns: Turns,
     memory: Arc<Memory>,
-    median: Median,
 }
 
 impl Balancer for LeastResponseTime {
     fn pick(&self, pick: &mut Pick<'_>) -> Option<usize> {
+        let now = Moment::of(pick.now);
+        let list = self.lots.choices.list();
+        norm::renew(&self.memory.norm, list, pick.random, now);
+        let norm_us = self.memory.norm.us().unwrap_or(UNKNOWN_US);
+        if pick.random.u32(..).is_multiple_of(TRIAL_EVERY)
+            && let Some(index) = self.silent(pick, now)
+        {
+            return Some(index);
+        }
+        if list.len() > SCANNED_MAX {
+            return best_drawn(&self.lots, pick, |candidate| cost(candidate, norm_us, now));
+        }
+        self.scan(pick, norm_us, now)
+    }
+}
+
+impl LeastResponseTime {
+    fn scan(&self, pick: &Pick<'_>, norm_us: f32, now: Moment) -> Option<usize> {
         let turn = self.memory.turn.fetch_add(1, Ordering::Relaxed);
         let start = self.turns.at(turn)?;
-        let list = self.choices.list();
-        let (before, after) = list.split_at_checked(start)?;
+        let (before, after) = self.lots.choices.list().split_at_checked(start)?;
         let indexed = after.iter().zip(start..).chain(before.iter().zip(0..));
-        let mut newcomer_us = None;
-        let mut best: Option<(f32, usize)> = None;
-        for (candidate, index) in indexed {
-            if !self.choices.is_open(index, pick.tried) {
+        let mut best: Option<(f32, u64, usize)> = None;
+        for (ahead, (candidate, index)) in indexed.enumerate() {
+            if !self.lots.choices.is_open(index, pick.tried) {
                 continue;
             }
-            let estimate_us = candidate.backend.latency().estimate_us(pick.now).unwrap_or_else(|| {
-                *newcomer_us.get_or_insert_with(|| self.median.at(pick.now, list).unwrap_or(UNKNOWN_US))
-            });
-            let waiting = candidate.backend.in_flight() as f32 + 1.0;
-            let score = estimate_us * waiting / f32::from(candidate.weight.max(1));
-            if best.is_none_or(|(least, _)| score < least) {
-                best = Some((score, index));
+            let cost = cost(candidate, norm_us, now);
+            if best.is_none_or(|(least, ..)| cost < least) {
+                best = Some((cost, ahead as u64, index));
             }
         }
-        best.map(|(_, index)| index)
-    }
-}
-
-/// The median estimate, computed at most once per [`MEDIAN_AGE`] by whoever comes first.
-#[derive(Debug)]
-struct Median {
-    since: Instant,
-    /// Bits of the median in µs, 0 for none, above; ms since `since` when it is due again, below.
-    packed: AtomicU64,
-}
-
-impl Median {
-    fn new() -> Self {
-        Self { since: backend::epoch(), packed: AtomicU64::new(0) }
-    }
-
-    fn at(&self, now: Instant, candidates: &[Candidate]) -> Option<f32> {
-        let now_ms = now.saturating_duration_since(self.since).as_millis() as u32;
-        let packed = self.packed.load(Ordering::Relaxed);
-        if now_ms < packed as u32 {
-            return Some(f32::from_bits((packed >> 32) as u32)).filter(|us| *us > 0.0);
+        let (_, ahead, index) = best?;
+        // The turns of the costlier ones are over: left standing, they would all fall to their successor.
+        if ahead > 0 {
+            self.memory.turn.fetch_add(ahead, Ordering::Relaxed);
         }
-        let median_us = median_us(now, candidates);
-        let due_ms = now_ms.saturating_add(MEDIAN_AGE.as_millis() as u32);
-        let bits = median_us.unwrap_or(0.0).to_bits();
-        self.packed.store(u64::from(bits) << 32 | u64::from(due_ms), Ordering::Relaxed);
-        median_us
+        Some(index)
+    }
+
+    /// One of the open candidates, if it has nothing to do and has not been heard of for long: however bad
+    /// it was, it is tried again.
+    fn silent(&self, pick: &mut Pick<'_>, now: Moment) -> Option<usize> {
+        let (index, candidate) = self.lots.draw_once(pick)?;
+        let backend = &candidate.backend;
+        (backend.in_flight() == 0 && backend.latency().is_silent_for(SILENCE, now)).then_some(index)
     }
 }
 
-fn median_us(now: Instant, candidates: &[Candidate]) -> Option<f32> {
-    let mut known: Vec<f32> =
-        candidates.iter().filter_map(|candidate| candidate.backend.latency().estimate_us(now)).collect();
-    let middle = known.len() / 2;
-    (!known.is_empty()).then(|| *known.select_nth_unstable_by(middle, f32::total_cmp).1)
+fn cost(candidate: &Candidate, norm_us: f32, now: Moment) -> f32 {
+    let latency = candidate.backend.latency();
+    let usual_us = latency.average_us(norm_us, now).unwrap_or(norm_us);
+    let age_us = (latency.mean_age_us(now) * AGE_PART).min(norm_us * AGE_MAX);
+    let mut time_us = usual_us.max(age_us) * (1.0 + FAILURE_COST * latency.failing(now));
+    if time_us < norm_us * ALIKE && time_us * ALIKE > norm_us {
+        time_us = norm_us;
+    }
+    time_us * (candidate.backend.in_flight() as f32 + 1.0) / f32::from(candidate.weight.max(1))
 }

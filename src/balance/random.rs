@@ -43,6 +43,13 @@ impl Lots {
         Self { choices: Choices::new(candidates), shares: Shares::new(candidates) }
     }
 
+    /// One draw: the candidate, if it is open.
+    pub(super) fn draw_once(&self, pick: &mut Pick<'_>) -> Option<(usize, &Candidate)> {
+        let index = self.shares.owner(pick.random.u64(..))?;
+        let candidate = self.choices.list().get(index)?;
+        self.choices.is_open(index, pick.tried).then_some((index, candidate))
+    }
+
     /// Draws an open candidate other than `but`. Drawing again until one is open, and then drawing among
     /// the open ones alone, both give every open candidate its weight's share of them.
     pub(super) fn draw(&self, pick: &mut Pick<'_>, but: Option<usize>) -> Option<usize> {

@@ -76,7 +76,7 @@ impl Exchange<'_> {
             match roster.balancer.pick(&mut pick) {
                 Some(index) => {
                     let candidate = &candidates[index];
-                    if let Some(lease) = Lease::take(&candidate.backend, candidate.limit) {
+                    if let Some(lease) = Lease::take(&candidate.backend, candidate.limit, self.now) {
                         let series = Arc::clone(&roster.series[index]);
                         return Ok(Attempt {
                             lease,
@@ -104,7 +104,7 @@ impl Exchange<'_> {
         member: &Member,
         own: &mut Option<Box<Connection>>,
     ) -> Result<Attempt, Fault> {
-        if let Some(lease) = Lease::take(&member.backend, member.limit) {
+        if let Some(lease) = Lease::take(&member.backend, member.limit, self.now) {
             let series = Arc::clone(&member.series);
             return Ok(Attempt { lease, series, limit: member.limit, connect_timed_out: false });
         }
@@ -203,7 +203,7 @@ impl Exchange<'_> {
             Err(error) => {
                 tracing::debug!(target: "equipoise::proxy", pool = %pool.name, backend = %backend.identity().name, "{error}");
                 backend.want_probe();
-                backend.latency().record_failure(now.elapsed(), Instant::now());
+                attempt.lease.failed(now.elapsed(), Instant::now());
                 attempt.series.outcome(self.worker.index, Outcome::ConnectError);
                 attempt.connect_timed_out = matches!(error, DialError::TimedOut(_));
                 match self.timed_out(Fault::ConnectTimeout) {
@@ -232,11 +232,10 @@ impl Exchange<'_> {
         attempt.lease.backend().answered_in(u8::from(is_11));
         attempt.series.outcome(self.worker.index, Outcome::Code(status));
         attempt.series.response_time(self.worker.index, took);
-        let latency = attempt.lease.backend().latency();
         if status >= 500 && !matches!(status, 501 | 505) {
-            latency.record_failure(took, now); // failing fast must not look like being fast
+            attempt.lease.failed(took, now); // failing fast must not look like being fast
         } else {
-            latency.record(took, now);
+            attempt.lease.answered(took, now);
         }
     }
 
@@ -265,7 +264,7 @@ impl Exchange<'_> {
         attempt.series.outcome(self.worker.index, outcome);
         if outcome != Outcome::Canceled {
             let now = Instant::now();
-            attempt.lease.backend().latency().record_failure(now.saturating_duration_since(began), now);
+            attempt.lease.failed(now.saturating_duration_since(began), now);
         }
         result
     }

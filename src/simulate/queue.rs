@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{FaultKind, Server};
+use super::{FaultKind, Server, ns};
 
 /// How long a dead host takes to refuse.
 const REFUSAL_NS: u64 = 200_000;
@@ -46,7 +46,7 @@ impl Queue {
         match self.fault_at(now_ns).map(|(kind, _)| kind) {
             Some(FaultKind::Dead) => return Fate { at_ns: now_ns + REFUSAL_NS, good: false },
             Some(FaultKind::FailsFast(after)) => {
-                return Fate { at_ns: now_ns + after.as_nanos() as u64, good: false };
+                return Fate { at_ns: now_ns.saturating_add(ns(after)), good: false };
             }
             Some(FaultKind::BlackHole) => return given_up,
             _ => {}
@@ -57,7 +57,7 @@ impl Queue {
         let mut start_ns = self.free_at_ns[slot].max(now_ns);
         let mut factor = 1.0;
         match self.fault_at(start_ns) {
-            Some((FaultKind::Paused, left)) => start_ns = start_ns.saturating_add(left.as_nanos() as u64),
+            Some((FaultKind::Paused, left)) => start_ns = start_ns.saturating_add(ns(left)),
             Some((FaultKind::Slow(times), _)) => factor = times,
             Some((FaultKind::Recovering(times), left)) => {
                 factor = 1.0 + (times - 1.0) * self.share_left(start_ns, left);

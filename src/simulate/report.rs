@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use super::ns;
+
 /// Requests are counted in slices of this length, so that a share can be asked for any whole span.
 const SLICE: Duration = Duration::from_millis(250);
 
@@ -41,7 +43,7 @@ impl Report {
 
     /// How many requests each server got in this span, whose ends are rounded down to slices of 250 ms.
     pub fn counts(&self, span: Range<Duration>) -> Vec<u64> {
-        let (from, until) = (slice(span.start.as_nanos() as u64), slice(span.end.as_nanos() as u64));
+        let (from, until) = (slice(ns(span.start)), slice(ns(span.end)));
         let rows = self.slices.chunks_exact(self.servers.max(1));
         let mut counts = vec![0; self.servers];
         for row in rows.skip(from).take(until.saturating_sub(from)) {
@@ -66,7 +68,7 @@ impl Report {
 }
 
 fn slice(at_ns: u64) -> usize {
-    (at_ns / SLICE.as_nanos() as u64) as usize
+    (at_ns / ns(SLICE)) as usize
 }
 
 /// A distribution of times, to within 1 %.

@@ -9,7 +9,7 @@ use super::chance::exponential;
 use super::choose::{Chooser, View};
 use super::queue::Queue;
 use super::report::Report;
-use super::{Arrivals, Scenario};
+use super::{Arrivals, Scenario, ns};
 use crate::backend::{self, Backend, Identity, Lease};
 use crate::balance::Candidate;
 
@@ -91,7 +91,7 @@ impl<'a> World<'a> {
         for server in &self.scenario.servers {
             for moment in [server.listed.start, server.listed.end] {
                 if !moment.is_zero() && moment < length {
-                    self.note(moment.as_nanos() as u64, Event::Relist);
+                    self.note(ns(moment), Event::Relist);
                 }
             }
         }
@@ -138,7 +138,7 @@ impl<'a> World<'a> {
     fn pause_ns(&mut self) -> u64 {
         match self.scenario.arrivals {
             Arrivals::Poisson { per_second } => (exponential(&mut self.random) * 1e9 / per_second) as u64,
-            Arrivals::Bursts { every, .. } => every.as_nanos().max(1) as u64,
+            Arrivals::Bursts { every, .. } => ns(every).max(1),
             Arrivals::Closed { think, .. } => {
                 (exponential(&mut self.random) * think.as_nanos() as f64) as u64
             }
@@ -146,7 +146,7 @@ impl<'a> World<'a> {
     }
 
     fn is_over(&self) -> bool {
-        self.now_ns >= self.scenario.length.as_nanos() as u64
+        self.now_ns >= ns(self.scenario.length)
     }
 
     fn ask(&mut self, again: bool) {
@@ -178,8 +178,8 @@ impl<'a> World<'a> {
             View { now: self.now(), now_ns: self.now_ns, queues: &self.queues, backends: &self.backends };
         let Some(server) = self.chooser.choose(&view, &mut self.random) else { return false };
         let limit = self.scenario.servers[server].limit;
-        let Some(lease) = Lease::take(&self.backends[server], limit) else { return false };
-        let patience_ns = self.scenario.patience.as_nanos() as u64;
+        let Some(lease) = Lease::take(&self.backends[server], limit, self.now()) else { return false };
+        let patience_ns = ns(self.scenario.patience);
         let fate = self.queues[server].accept(self.now_ns, patience_ns, &mut self.random);
         self.report.count(server, self.now_ns);
         let request = Some(Request { lease, server, began_ns: self.now_ns, good: fate.good });
@@ -202,15 +202,14 @@ impl<'a> World<'a> {
         self.free.push(place);
         let took_ns = self.now_ns - request.began_ns;
         let took = Duration::from_nanos(took_ns);
-        if request.began_ns >= self.scenario.warm_up.as_nanos() as u64 {
+        if request.began_ns >= ns(self.scenario.warm_up) {
             self.report.took.record(took_ns);
         }
-        let latency = request.lease.backend().latency();
         if request.good {
-            latency.record(took, self.now());
+            request.lease.answered(took, self.now());
         } else {
             self.report.failed += 1;
-            latency.record_failure(took, self.now());
+            request.lease.failed(took, self.now());
         }
         self.chooser.ended(request.server, took, request.good);
         drop(request);

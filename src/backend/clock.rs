@@ -1,0 +1,42 @@
+//! How this room counts time.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// Ticks of one millisecond: fine enough for backends that answer in a fraction of one.
+const TICKS_PER_MS: u64 = 8;
+
+/// Nanoseconds of one tick.
+const TICK_NS: u32 = 1_000_000 / TICKS_PER_MS as u32;
+
+/// Microseconds of one tick.
+pub(super) const TICK_US: f32 = TICK_NS as f32 / 1e3;
+
+/// The instant that this process counts time from. A virtual clock that begins here too is counted the
+/// same in every run.
+pub fn epoch() -> Instant {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    *EPOCH.get_or_init(Instant::now)
+}
+
+/// A moment, in ticks of 125 µs since [`epoch`]. Worked out once for a pick that looks at many backends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// The moment of this instant; one before the epoch counts as the epoch.
+    pub fn of(now: Instant) -> Self {
+        let since = now.saturating_duration_since(epoch());
+        Self(since.as_secs() * 1_000 * TICKS_PER_MS + u64::from(since.subsec_nanos() / TICK_NS))
+    }
+
+    /// The number of ticks.
+    pub(super) fn ticks(self) -> u64 {
+        self.0
+    }
+}
+
+/// A length of time in ticks.
+pub(super) const fn ticks(time: Duration) -> u32 {
+    (time.as_millis() as u64 * TICKS_PER_MS) as u32
+}
