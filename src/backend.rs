@@ -202,9 +202,9 @@ impl Backend {
 #[derive(Debug)]
 pub struct Lease {
     backend: Arc<Backend>,
-    began: Moment,
-    /// Whether it still waits for the head of a response.
-    waits: Cell<bool>,
+    /// Since when it waits for the head of a response; `None` once it has ended, or where nobody measured
+    /// the backend when it began. A wait that was not counted must not be taken off the count.
+    waits_since: Cell<Option<Moment>>,
 }
 
 impl Lease {
@@ -216,9 +216,11 @@ impl Lease {
             backend.in_flight.fetch_sub(1, Ordering::AcqRel);
             return None;
         }
-        let began = Moment::of(now);
-        backend.latency.waiting.begin(began);
-        Some(Self { backend: Arc::clone(backend), began, waits: Cell::new(true) })
+        let began = backend.latency.is_measured().then(|| Moment::of(now));
+        if let Some(began) = began {
+            backend.latency.waiting.begin(began);
+        }
+        Some(Self { backend: Arc::clone(backend), waits_since: Cell::new(began) })
     }
 
     /// Whose lease it is.
@@ -229,18 +231,22 @@ impl Lease {
     /// The head of a good response has come, `took` after the request was sent.
     pub fn answered(&self, took: Duration, now: Instant) {
         self.wait_no_more();
-        self.backend.latency.record(took, now);
+        if self.backend.latency.is_measured() {
+            self.backend.latency.record(took, now);
+        }
     }
 
     /// It failed after `elapsed`: no usable response, or one that says that the server failed.
     pub fn failed(&self, elapsed: Duration, now: Instant) {
         self.wait_no_more();
-        self.backend.latency.record_failure(elapsed, now);
+        if self.backend.latency.is_measured() {
+            self.backend.latency.record_failure(elapsed, now);
+        }
     }
 
     fn wait_no_more(&self) {
-        if self.waits.replace(false) {
-            self.backend.latency.waiting.end(self.began);
+        if let Some(began) = self.waits_since.take() {
+            self.backend.latency.waiting.end(began);
         }
     }
 }

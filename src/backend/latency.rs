@@ -123,6 +123,12 @@ impl Latency {
         let _ = self.norm.set(Arc::clone(norm));
     }
 
+    /// Whether a balancer reads this. Where none ever did, leases keep no times: to keep them costs a
+    /// request more than a turn of round-robin does.
+    pub(super) fn is_measured(&self) -> bool {
+        self.norm.get().is_some()
+    }
+
     /// Records the time from the request sent to the head of a good response.
     pub fn record(&self, sample: Duration, now: Instant) {
         let now = Moment::of(now);

@@ -8,11 +8,14 @@ use super::*;
 
 const MS: Duration = Duration::from_millis(1);
 
+fn unmeasured() -> Arc<Backend> {
+    Backend::new(Identity { pool: "crm".into(), name: "a".into(), address: "a:80".into() }, true)
+}
+
 fn backend(norm_us: Option<f32>) -> (Arc<Backend>, Arc<Norm>) {
-    let identity = Identity { pool: "crm".into(), name: "a".into(), address: "a:80".into() };
     let norm = Arc::new(Norm::default());
     norm.set(norm_us, Moment::of(epoch()));
-    let backend = Backend::new(identity, true);
+    let backend = unmeasured();
     backend.latency().measure_by(&norm);
     (backend, norm)
 }
@@ -138,6 +141,31 @@ fn a_wait_ends_with_the_answer_or_with_the_lease() {
     assert_eq!(backend.in_flight(), 1);
     drop(second);
     assert_eq!((age(300), backend.in_flight()), (0.0, 0));
+}
+
+/// A reload may bring a balancer that reads times while requests are in flight.
+#[test]
+fn a_lease_from_before_the_first_measure_takes_no_wait_off_the_count() {
+    let start = epoch();
+    let backend = unmeasured();
+    let latency = backend.latency();
+    let early = Lease::take(&backend, 0, start).unwrap();
+    early.answered(MS, start + MS);
+    early.failed(MS, start + MS);
+    assert_eq!((latency.last_average_us(), latency.failing(Moment::of(start))), (None, 0.0));
+    let pending = [(); 2].map(|()| Lease::take(&backend, 0, start).unwrap());
+    let norm = Arc::new(Norm::default());
+    latency.measure_by(&norm);
+    let counted = Lease::take(&backend, 0, start + 100 * MS).unwrap();
+    let age = || latency.mean_age_us(Moment::of(start + 200 * MS));
+    assert_close(age(), 100_000.0);
+    let [answered, dropped] = pending;
+    answered.answered(10 * MS, start + 110 * MS);
+    drop((answered, dropped));
+    assert_close(age(), 100_000.0);
+    assert_close(latency.last_average_us().unwrap(), 10_000.0);
+    drop((early, counted));
+    assert_eq!((age(), backend.in_flight()), (0.0, 0));
 }
 
 #[test]
