@@ -8,11 +8,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
-
 use crate::backend::Backend;
 use crate::timer::Wheel;
-use crate::wire::{Blocks, Buffer, Outgoing};
+use crate::wire::{Blocks, Buffer, Outgoing, Stream};
 
 mod dial;
 mod fleet;
@@ -31,8 +29,8 @@ const FRESH_ENOUGH: Duration = Duration::from_secs(1);
 /// An open connection to a backend.
 #[derive(Debug)]
 pub struct Connection {
-    /// The socket.
-    pub stream: TcpStream,
+    /// The connection itself.
+    pub stream: Stream,
     /// What was read from it.
     pub buffer: Buffer,
     /// What is to be written to it.
@@ -45,7 +43,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    fn new(stream: TcpStream, moves: u32, gauge: OpenGauge) -> Self {
+    fn new(stream: Stream, moves: u32, gauge: OpenGauge) -> Self {
         Self { stream, buffer: Buffer::default(), out: Outgoing::default(), reused: false, gauge, moves }
     }
 
@@ -55,8 +53,8 @@ impl Connection {
     }
 
     /// Whether it lives and its backend has said nothing that nobody asked for; asks the kernel.
-    pub fn is_silent(&self) -> bool {
-        is_silent(&self.stream)
+    pub fn is_silent(&mut self, blocks: &Blocks) -> bool {
+        self.stream.is_quiet(false, blocks)
     }
 
     /// Keeps no more memory than is needed while it is waited for somebody.
@@ -68,7 +66,7 @@ impl Connection {
     /// Counts a connection that is to be closed where the backend has said something that belongs to no
     /// response.
     pub fn count_strays(&self) {
-        if !self.buffer.is_empty() || matches!(peek(&self.stream), Ok(1..)) {
+        if !self.buffer.is_empty() || self.stream.has_strays() {
             self.backend().count_stray();
         }
     }
@@ -78,17 +76,17 @@ impl Connection {
     /// to take a large body.
     pub fn doubt(&self, limit: Duration) {
         // Without it the ordinary timeouts hold.
-        let _ = socket2::SockRef::from(&self.stream).set_tcp_user_timeout(Some(limit));
+        let _ = socket2::SockRef::from(self.stream.socket()).set_tcp_user_timeout(Some(limit));
     }
 
     /// Makes the close of this connection a reset: its backend must not take it for an end in good order.
-    pub fn reset_on_close(&self) {
-        let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    pub fn reset_on_close(&mut self) {
+        self.stream.abort();
     }
 
     /// Takes [`Self::doubt`] back.
     pub fn trust(&self) {
-        let _ = socket2::SockRef::from(&self.stream).set_tcp_user_timeout(None);
+        let _ = socket2::SockRef::from(self.stream.socket()).set_tcp_user_timeout(None);
     }
 }
 
@@ -160,8 +158,7 @@ impl Upstream {
             }
             let mut idle = pool.remove(at);
             backend.idle_gauge().fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
-            let stream = &mut idle.connection.stream;
-            let quiet = if idle.turn < turn { is_quiet(stream) } else { is_silent(stream) };
+            let quiet = idle.connection.stream.is_quiet(idle.turn < turn, &self.blocks);
             if now < idle.expires && quiet {
                 idle.connection.reused = true;
                 return Some(idle.connection);
@@ -214,7 +211,7 @@ impl Upstream {
                 if backend.is_retired()
                     || moved
                     || now >= idle.expires
-                    || !is_quiet(&mut idle.connection.stream)
+                    || !idle.connection.stream.is_quiet(true, &self.blocks)
                 {
                     idle.connection.count_strays();
                     close(idle);
@@ -242,27 +239,6 @@ impl Upstream {
 
 fn close(idle: Idle) {
     idle.connection.backend().idle_gauge().fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
-}
-
-/// Whether an idle connection has nothing to say: neither its end nor bytes that nobody asked for. Costs
-/// no system call while no event came.
-fn is_quiet(stream: &mut TcpStream) -> bool {
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    match stream.poll_read_ready(&mut cx) {
-        std::task::Poll::Pending => true,
-        // Readiness may be left over from a read that filled its buffer: ask the socket itself.
-        std::task::Poll::Ready(_) => is_silent(stream),
-    }
-}
-
-/// The same, asked of the socket itself.
-fn is_silent(stream: &TcpStream) -> bool {
-    matches!(peek(stream), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
-}
-
-/// Looks at one byte, past tokio's readiness, which is what is not to be trusted here.
-fn peek(stream: &TcpStream) -> std::io::Result<usize> {
-    socket2::SockRef::from(stream).peek(&mut [std::mem::MaybeUninit::uninit()])
 }
 
 impl Idle {

@@ -1,25 +1,29 @@
 //! Sockets and their buffers: what reads and writes have in common on both sides of the proxy.
 
 use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
-use tokio::io::{AsyncWrite, Interest};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 mod blocks;
 mod budget;
 mod buffer;
 mod conduit;
+mod records;
+mod session;
+mod stream;
 mod turns;
 
 pub use blocks::Blocks;
 pub use budget::{Budget, Charge, FREE, Use};
 pub use buffer::Buffer;
 pub use conduit::{Conduit, Conduits};
+pub use session::Session;
+pub use stream::Stream;
 pub use turns::{Queued, Turns};
 
 /// What is gathered before it is written: a head and a small body go in one call.
@@ -131,28 +135,28 @@ impl Outgoing {
     /// Ready when all is written. `wrote` is raised by every byte that goes, also when the rest must wait.
     pub fn poll_flush(
         &mut self,
-        stream: &TcpStream,
+        stream: &mut Stream,
         wrote: &mut u64,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         while !self.is_empty() {
             ready!(self.poll_send(stream, &[], Then::More, wrote, cx))?;
         }
-        Poll::Ready(Ok(()))
+        stream.poll_flush(wrote, cx)
     }
 
-    /// Writes once what is here and then `more`, in one call; gives how many bytes of `more` went.
+    /// Writes once what is here and then `more`, in one call; gives how many bytes of `more` were taken. Of
+    /// TLS they may go later: see [`Stream::poll_flush`].
     pub fn poll_send(
         &mut self,
-        stream: &TcpStream,
+        stream: &mut Stream,
         more: &[u8],
         then: Then,
         wrote: &mut u64,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let own = &self.bytes[self.written..];
-        let n = ready!(poll_write(stream, own, more, then, cx))?;
-        *wrote += n as u64;
+        let n = ready!(stream.poll_write(own, more, then, wrote, cx))?;
         let of_more = n.saturating_sub(own.len());
         self.written += n - of_more;
         if self.is_empty() {
@@ -235,7 +239,7 @@ fn settled(outcome: Result<usize, Errno>) -> Option<io::Result<usize>> {
     }
 }
 
-/// Sends the end of our side of the stream.
-pub fn poll_shutdown(stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-    Pin::new(stream).poll_shutdown(cx)
+/// Looks at one byte, past tokio's readiness, which is what is not to be trusted here.
+fn peek(stream: &TcpStream) -> io::Result<usize> {
+    socket2::SockRef::from(stream).peek(&mut [std::mem::MaybeUninit::uninit()])
 }

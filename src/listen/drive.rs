@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::net::TcpStream;
 
@@ -41,7 +41,7 @@ pub(super) fn begin(worker: &Rc<Worker>, table: &Rc<Table>, guest: Guest, now: I
     let chair = table.sit(visit.socket, Rc::clone(&seat));
     let index = chair.index();
     let client = Client::new(
-        stream,
+        stream.into(),
         Origin::new(visit.peer, visit.port, false, visit.trusted),
         worker.wheel.timer(),
         seat,
@@ -128,7 +128,7 @@ impl Drive {
                 }
                 After::Close => {}
                 After::Linger => self.linger().await,
-                After::Abort => reset(&self.client),
+                After::Abort => self.client.stream.abort(),
             }
             if let Some(desk) = desk {
                 self.worker.desks.give(desk);
@@ -158,7 +158,7 @@ impl Drop for Drive {
     fn drop(&mut self) {
         if self.client.seat.backend.get() != 0 {
             // Ended from outside in the midst of an exchange.
-            reset(&self.client);
+            self.client.stream.abort();
         }
         self.client.buffer.consume(self.client.buffer.len());
         self.client.buffer.release(&self.worker.blocks);
@@ -167,9 +167,4 @@ impl Drop for Drive {
         self.client.count(&self.listener, self.worker.index);
         self.listener.series.connection_closed(self.worker.index);
     }
-}
-
-/// Ends a response that is not whole so that the client cannot take it for one: by a reset.
-fn reset(client: &Client) {
-    let _ = socket2::SockRef::from(&client.stream).set_linger(Some(Duration::ZERO));
 }

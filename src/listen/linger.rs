@@ -5,7 +5,6 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::drive::Drive;
-use crate::wire::poll_shutdown;
 
 /// How long a connection is read on after its last answer. Closing with unread bytes resets the
 /// connection, and the reset may overtake the answer (RFC 9112 9.6).
@@ -34,11 +33,13 @@ impl Drive {
                     Poll::Ready(Err(_)) => return Poll::Ready(()),
                     Poll::Ready(Ok(())) => {}
                 }
-                told = true;
                 if self.client.half_closed {
                     return Poll::Ready(());
                 }
-                let _ = poll_shutdown(&mut self.client.stream, cx);
+                if self.client.stream.poll_shutdown(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                told = true;
                 self.client.timer.arm(Instant::now() + LINGER);
             }
             loop {

@@ -29,10 +29,10 @@ struct Bond {
 impl Bonds {
     /// The connection that this client has on a route, if its backend has not ended it. By name, for a reload
     /// makes routes and pools anew. In a box: every exchange holds room for one, and next to none has one.
-    pub(super) fn take(&mut self, route: &Route) -> Option<Box<Connection>> {
+    pub(super) fn take(&mut self, route: &Route, blocks: &Blocks) -> Option<Box<Connection>> {
         let at = self.0.iter().position(|bond| bond.route == route.name && bond.pool == route.pool.name)?;
         let mut connection = self.0.remove(at).connection;
-        if connection.backend().is_retired() || !connection.is_silent() {
+        if connection.backend().is_retired() || !connection.is_silent(blocks) {
             connection.count_strays();
             return None;
         }

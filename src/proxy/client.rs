@@ -5,13 +5,11 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use tokio::net::TcpStream;
-
 use super::bonds::Bonds;
 use crate::http::Origin;
 use crate::snapshot::Listener;
 use crate::timer::Timer;
-use crate::wire::{Blocks, Buffer, Outgoing};
+use crate::wire::{Blocks, Buffer, Outgoing, Stream};
 
 /// Bytes of further requests that are read while one is being served: enough to see a client leave,
 /// little enough that a flood of pipelined requests stays in the kernel.
@@ -20,8 +18,8 @@ const MAX_AHEAD: usize = 16 * 1024;
 /// A client connection between its bytes and its exchanges.
 #[derive(Debug)]
 pub struct Client {
-    /// The socket.
-    pub stream: TcpStream,
+    /// The connection itself.
+    pub stream: Stream,
     /// What was read from it.
     pub buffer: Buffer,
     /// What is to be written to it.
@@ -81,7 +79,7 @@ pub(super) enum Watched {
 
 impl Client {
     /// A connection that has just been accepted.
-    pub fn new(stream: TcpStream, origin: Origin, timer: Timer, seat: Rc<Seat>) -> Self {
+    pub fn new(stream: Stream, origin: Origin, timer: Timer, seat: Rc<Seat>) -> Self {
         Self {
             stream,
             buffer: Buffer::default(),
@@ -103,7 +101,7 @@ impl Client {
 
     /// Reads once.
     pub fn poll_fill(&mut self, blocks: &Blocks, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let read = self.buffer.poll_fill(&self.stream, blocks, cx);
+        let read = self.buffer.poll_fill(&mut self.stream, blocks, cx);
         if let Poll::Ready(Ok(n)) = read {
             self.came(n);
         }
@@ -116,14 +114,18 @@ impl Client {
     }
 
     /// Whether nothing lies unread, as far as is known without asking the kernel.
-    pub(super) fn is_silent(&mut self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        self.buffer.is_empty() && self.stream.poll_read_ready(&mut cx).is_pending()
+    pub(super) fn is_silent(&self) -> bool {
+        self.buffer.is_empty() && self.stream.is_silent()
+    }
+
+    /// Whether something is to be written.
+    pub(super) fn has_unsent(&self) -> bool {
+        !self.out.is_empty() || !self.stream.is_flushed()
     }
 
     /// Writes all that is to be written.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.out.poll_flush(&self.stream, &mut self.wrote, cx)
+        self.out.poll_flush(&mut self.stream, &mut self.wrote, cx)
     }
 
     /// Keeps no more memory than is needed while it is waited for somebody.

@@ -103,7 +103,7 @@ impl Exchange<'_> {
         if !upload.done && !upload.broken {
             self.poll_upload(pool, connection, upload, talk, cx)?;
         }
-        if !self.client.out.is_empty()
+        if self.client.has_unsent()
             && let Poll::Ready(Err(_)) = self.client.poll_flush(cx)
         {
             return Poll::Ready(Err(Trouble::Over(Fault::ClientLeft)));
@@ -207,7 +207,7 @@ impl Exchange<'_> {
             if self.client.out.len() >= MAX_BEHIND {
                 return Ok(Poll::Pending); // its writing wakes
             }
-            match connection.buffer.poll_fill(&connection.stream, &self.worker.blocks, cx) {
+            match connection.buffer.poll_fill(&mut connection.stream, &self.worker.blocks, cx) {
                 Poll::Pending => return Ok(Poll::Pending),
                 Poll::Ready(Ok(n)) if n > 0 => {}
                 // Behind an interim response it is not the end of an idle connection.
@@ -240,7 +240,7 @@ impl Exchange<'_> {
                     head.emit(self.client.out.writer(&self.worker.blocks));
                 }
             }
-            if !self.client.out.is_empty()
+            if self.client.has_unsent()
                 && let Poll::Ready(Err(_)) = self.client.poll_flush(cx)
             {
                 return Err(Trouble::Over(Fault::ClientLeft));
@@ -270,7 +270,7 @@ impl Exchange<'_> {
     /// Where nothing more is read from the client, no event tells that it has reset the connection: looks
     /// now and then.
     fn look_for_reset(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
-        if self.is_time_to_look(cx) && !matches!(self.client.stream.take_error(), Ok(None)) {
+        if self.is_time_to_look(cx) && !matches!(self.client.stream.socket().take_error(), Ok(None)) {
             return Err(Fault::ClientLeft);
         }
         Ok(())

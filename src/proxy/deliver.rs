@@ -57,7 +57,7 @@ impl Exchange<'_> {
         upload.pipe.replay = Replay::Gone;
         let mut download = self.download(pool, framing, keep_client);
         let delivered = poll_fn(|cx| self.poll_deliver(&mut connection, upload, &mut download, cx)).await;
-        if delivered == Err(Fault::Cut) && download.written == 0 {
+        if delivered == Err(Fault::Cut) && download.written == 0 && self.client.stream.is_flushed() {
             // Nothing of the response has left: there is still time to say what became of it.
             self.client.out.truncate(queued);
             self.status = None;

@@ -173,7 +173,7 @@ impl<'a> Exchange<'a> {
         let mut upload =
             Upload::new(self.request.body, self.listener, repeatable.then_some(pool.retry_buffer));
         let mut tried = Tried::default();
-        let mut own = self.client.bonds.take(route);
+        let mut own = self.client.bonds.take(route, &self.worker.blocks);
         self.bound = own.is_some() || http::carries_login(&self.request.fields);
         loop {
             let member = own.as_ref().and_then(|connection| pool.member(connection.backend()));

@@ -2,10 +2,8 @@
 
 use std::task::{Context, Poll};
 
-use tokio::net::TcpStream;
-
 use crate::http::{Body, Decoder, Invalid, Step, Underscores, write_chunk_head, write_last_chunk};
-use crate::wire::{Blocks, Buffer, Charge, Conduit, Outgoing, Queued, Then};
+use crate::wire::{Blocks, Buffer, Charge, Conduit, Outgoing, Queued, Stream, Then};
 
 /// What stands around the data of a chunk of ours: its size in hexadecimal and two line ends.
 const MAX_CHUNK_FRAMING: usize = 16 + 4;
@@ -84,9 +82,9 @@ impl Replay {
 
 /// The two sockets of a pipe and what lies between them.
 pub(super) struct Ends<'a> {
-    pub(super) source: &'a mut TcpStream,
+    pub(super) source: &'a mut Stream,
     pub(super) buffer: &'a mut Buffer,
-    pub(super) sink: &'a mut TcpStream,
+    pub(super) sink: &'a mut Stream,
     pub(super) out: &'a mut Outgoing,
     pub(super) blocks: &'a Blocks,
     /// Bytes read from the source.
@@ -185,6 +183,11 @@ impl Pipe {
                 }
                 continue;
             }
+            match ends.sink.poll_flush(ends.wrote, cx) {
+                Poll::Pending => return self.wait(ends, Waiting::Sink),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(PipeError::Sink)),
+                Poll::Ready(Ok(())) => {}
+            }
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
@@ -208,6 +211,9 @@ impl Pipe {
             true => self.data >= SPLICE_UNKNOWN_AFTER,
             false => ahead >= SPLICE_FROM,
         };
+        if ends.source.is_tls() || ends.sink.is_tls() {
+            self.copies = true;
+        }
         if self.copies || !pays || matches!(self.replay, Replay::Held { .. }) || !ends.buffer.is_empty() {
             return false;
         }
@@ -234,7 +240,7 @@ impl Pipe {
                 return Ok(Poll::Pending);
             }
             if conduit.held() > 0 {
-                match conduit.poll_drain(ends.sink, cx) {
+                match conduit.poll_drain(ends.sink.socket(), cx) {
                     Poll::Pending => {
                         self.waiting = Waiting::Sink;
                         return Ok(Poll::Pending);
@@ -249,7 +255,7 @@ impl Pipe {
                 self.conduit = None;
                 break;
             }
-            match conduit.poll_fill(ends.source, ahead.min(left), cx) {
+            match conduit.poll_fill(ends.source.socket(), ahead.min(left), cx) {
                 Poll::Pending => {
                     self.waiting = Waiting::Source;
                     return Ok(Poll::Pending);

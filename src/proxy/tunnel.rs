@@ -9,26 +9,34 @@ use super::fault::Fault;
 use super::pipe::{Ends, Pipe, Replay};
 use crate::http::Body;
 use crate::upstream::Connection;
-use crate::wire::poll_shutdown;
 
 /// One direction.
 struct Way {
     pipe: Pipe,
     moved: u64,
+    /// The source has ended.
+    ended: bool,
     /// The source has ended, and the sink has been told.
     closed: bool,
 }
 
 impl Way {
     fn new() -> Self {
-        Self { pipe: Pipe::new(Body::UntilClose, Body::UntilClose, 0, Replay::Gone), moved: 0, closed: false }
+        Self {
+            pipe: Pipe::new(Body::UntilClose, Body::UntilClose, 0, Replay::Gone),
+            moved: 0,
+            ended: false,
+            closed: false,
+        }
     }
 
     fn poll(&mut self, mut ends: Ends<'_>, cx: &mut Context<'_>) -> Result<(), Fault> {
-        if !self.closed && self.pipe.poll(&mut ends, cx).map_err(|_| Fault::Cut)?.is_ready() {
-            self.closed = true;
+        if !self.ended && self.pipe.poll(&mut ends, cx).map_err(|_| Fault::Cut)?.is_ready() {
+            self.ended = true;
+        }
+        if self.ended && !self.closed {
             // The other side learns that no more will come; a socket that is gone needs no telling.
-            let _ = poll_shutdown(ends.sink, cx);
+            self.closed = ends.sink.poll_shutdown(cx).is_ready();
         }
         Ok(())
     }
@@ -41,10 +49,10 @@ fn look_for_resets(
     connection: &Connection,
     (up, down): (&Way, &Way),
 ) -> Result<(), Fault> {
-    if up.closed && !matches!(exchange.client.stream.take_error(), Ok(None)) {
+    if up.closed && !matches!(exchange.client.stream.socket().take_error(), Ok(None)) {
         return Err(Fault::ClientLeft);
     }
-    if down.closed && !matches!(connection.stream.take_error(), Ok(None)) {
+    if down.closed && !matches!(connection.stream.socket().take_error(), Ok(None)) {
         return Err(Fault::Cut);
     }
     Ok(())

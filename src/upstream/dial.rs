@@ -69,7 +69,7 @@ impl<'a> Dialing<'a> {
         if is_to_itself(&stream, address) {
             return Err(DialError::Failed(io::ErrorKind::ConnectionRefused.into()));
         }
-        Ok(Box::new(Connection::new(stream, moves, gauge)))
+        Ok(Box::new(Connection::new(stream.into(), moves, gauge)))
     }
 
     /// Counts the connection, once the backend has room for it.

@@ -106,6 +106,11 @@ impl Blocks {
         }
     }
 
+    /// A charge of nothing that knows where to count.
+    pub(super) fn open_charge(&self) -> Charge {
+        Charge::new(&self.purse)
+    }
+
     /// Counts what `bytes` may hold.
     #[inline]
     pub(super) fn charge(&self, charge: &mut Charge, bytes: &Vec<u8>) {

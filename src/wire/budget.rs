@@ -151,6 +151,24 @@ pub struct Charge {
 }
 
 impl Charge {
+    /// Of nothing yet, for one who will not have the purse at hand.
+    pub(super) fn new(purse: &Rc<Purse>) -> Self {
+        Self { purse: Some(Rc::clone(purse)), bytes: 0 }
+    }
+
+    /// Whether so much more would be granted now.
+    pub(super) fn grants(&self, bytes: usize, purpose: Use) -> bool {
+        self.purse.as_ref().is_some_and(|purse| purse.has_room(bytes, purpose))
+    }
+
+    /// Counts `bytes` in place of what was counted, whether there is room or not. To be called only on one that
+    /// has a purse.
+    pub(super) fn resize(&mut self, bytes: usize) {
+        if let Some(purse) = self.purse.clone().filter(|_| bytes.max(self.bytes) > FREE) {
+            self.set(&purse, bytes);
+        }
+    }
+
     /// Counts `capacity` bytes in place of what was counted, whether there is room or not.
     pub(super) fn set(&mut self, purse: &Rc<Purse>, capacity: usize) {
         let bytes = if capacity > FREE { capacity } else { 0 };

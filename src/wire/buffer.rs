@@ -3,11 +3,9 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use tokio::net::TcpStream;
-
 use super::blocks::{BLOCK, Blocks, LARGE};
 use super::budget::{Charge, FREE, Use};
-use super::recv;
+use super::{Stream, recv};
 
 /// What was read from one socket.
 #[derive(Debug, Default)]
@@ -82,10 +80,14 @@ impl Buffer {
     /// there to be read.
     pub fn poll_fill(
         &mut self,
-        stream: &TcpStream,
+        stream: &mut Stream,
         blocks: &Blocks,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        let stream = match stream {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(session) => return session.poll_read(self, blocks, cx),
+        };
         loop {
             ready!(stream.poll_read_ready(cx))?;
             self.make_room(blocks);
@@ -94,6 +96,20 @@ impl Buffer {
                 return Poll::Ready(read);
             }
         }
+    }
+
+    /// Makes room as for one read, and copies as much of `bytes` as there is room for; gives how much that is.
+    pub(super) fn append(&mut self, bytes: &[u8], blocks: &Blocks) -> usize {
+        self.make_room(blocks);
+        self.append_within(bytes)
+    }
+
+    /// Copies as much of `bytes` as there is room for already; gives how much that is.
+    pub(super) fn append_within(&mut self, bytes: &[u8]) -> usize {
+        let n = bytes.len().min(self.bytes.capacity() - self.bytes.len());
+        self.bytes.extend_from_slice(&bytes[..n]);
+        self.hungry = n < bytes.len();
+        n
     }
 
     fn make_room(&mut self, blocks: &Blocks) {

@@ -4,7 +4,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::*;
 
@@ -24,7 +24,7 @@ async fn pair(holds: u32) -> (TcpStream, TcpStream) {
 #[tokio::test]
 async fn a_body_ends_when_it_is_written_not_when_it_is_read() {
     let body: Vec<u8> = (0..SPLICE_FROM as usize + 77).map(|at| (at % 251) as u8).collect();
-    let ((mut sender, mut source), (mut sink, mut receiver)) = (pair(1024 * 1024).await, pair(4096).await);
+    let ((mut sender, source), (sink, mut receiver)) = (pair(1024 * 1024).await, pair(4096).await);
     sender.write_all(&body).await.unwrap();
     // One read is to take it all.
     let mut peeked = vec![0; body.len()];
@@ -32,6 +32,7 @@ async fn a_body_ends_when_it_is_written_not_when_it_is_read() {
         tokio::task::yield_now().await;
     }
     let (mut buffer, mut out, blocks) = (Buffer::default(), Outgoing::default(), Blocks::default());
+    let (mut source, mut sink) = (Stream::from(source), Stream::from(sink));
     let (mut read, mut wrote) = (0, 0);
     let mut pipe =
         Pipe::new(Body::Length(body.len() as u64), Body::Length(body.len() as u64), 0, Replay::Gone);

@@ -1,0 +1,140 @@
+//! A connection as the rest of the house sees it: bytes in and out, whether TLS lies between or not.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+
+use super::session::Session;
+use super::{Blocks, Buffer, Then, peek};
+
+/// One connection. The plain arm is the socket itself: nothing is added to what is done with it.
+#[derive(Debug)]
+pub enum Stream {
+    /// The socket's bytes are the application's.
+    Plain(TcpStream),
+    /// They are records of TLS. In a box: most of the room would be empty in plain connections.
+    Tls(Box<Session>),
+}
+
+impl From<TcpStream> for Stream {
+    fn from(socket: TcpStream) -> Self {
+        Self::Plain(socket)
+    }
+}
+
+impl Stream {
+    /// The socket below.
+    pub fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(session) => session.socket(),
+        }
+    }
+
+    /// Whether TLS lies between.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Whether all that was taken to be written has gone to the socket.
+    pub fn is_flushed(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Tls(session) => session.is_flushed(),
+        }
+    }
+
+    /// Ready when all that was taken to be written has gone to the socket. `wrote` is raised by what goes.
+    pub fn poll_flush(&mut self, wrote: &mut u64, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Tls(session) => session.poll_flush(wrote, cx),
+        }
+    }
+
+    /// Sends the end of our side of the stream, and all that was taken before it.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Tls(session) => session.poll_shutdown(cx),
+        }
+    }
+
+    /// Ends the connection so that the peer cannot take what it has for all there is: by a reset, and
+    /// without the farewell of TLS.
+    pub fn abort(&mut self) {
+        if let Self::Tls(session) = self {
+            session.be_silent();
+        }
+        // Failing to set it leaves the ordinary end.
+        let _ = socket2::SockRef::from(self.socket()).set_linger(Some(std::time::Duration::ZERO));
+    }
+
+    /// Whether nothing lies unread, as far as is known without asking the kernel.
+    pub fn is_silent(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        match self {
+            Self::Plain(socket) => socket.poll_read_ready(&mut cx).is_pending(),
+            Self::Tls(session) => {
+                session.is_drained() && session.socket().poll_read_ready(&mut cx).is_pending()
+            }
+        }
+    }
+
+    /// Whether an idle connection has nothing to say: neither its end nor bytes that nobody asked for. With
+    /// `settled` the kernel's last word on it is trusted, which costs no call while no event came.
+    pub fn is_quiet(&mut self, settled: bool, blocks: &Blocks) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        match self {
+            Self::Plain(socket) => {
+                // Readiness may be left over from a read that filled its buffer: then the socket itself is asked.
+                (settled && socket.poll_read_ready(&mut cx).is_pending())
+                    || matches!(peek(socket), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            }
+            // Its peer may have sent tickets and the like: only what comes out of the records counts.
+            Self::Tls(session) => {
+                let mut nothing = Buffer::default();
+                let read = session.poll_read(&mut nothing, blocks, &mut cx);
+                if !nothing.is_empty() {
+                    session.note_stray();
+                }
+                read.is_pending()
+                    && (settled
+                        || matches!(peek(session.socket()), Err(error) if error.kind() == io::ErrorKind::WouldBlock))
+            }
+        }
+    }
+
+    /// Whether bytes have come that nobody has asked for and nobody has read.
+    pub fn has_strays(&self) -> bool {
+        match self {
+            Self::Plain(socket) => matches!(peek(socket), Ok(1..)),
+            Self::Tls(session) => session.has_strays(),
+        }
+    }
+
+    /// Writes once, first `head` and then `tail`; gives how much was taken. Of TLS that may go later: see
+    /// [`Self::poll_flush`].
+    pub(super) fn poll_write(
+        &mut self,
+        head: &[u8],
+        tail: &[u8],
+        then: Then,
+        wrote: &mut u64,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(socket) => {
+                let written = super::poll_write(socket, head, tail, then, cx);
+                if let Poll::Ready(Ok(n)) = written {
+                    *wrote += n as u64;
+                }
+                written
+            }
+            Self::Tls(session) => session.poll_write(head, tail, then, wrote, cx),
+        }
+    }
+}
