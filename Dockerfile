@@ -14,6 +14,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM debian:bookworm-slim
 COPY --from=build /out/equipoise /usr/local/bin/equipoise
+# Whom backends with TLS are believed by, where the file names nobody else.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY config/docker.toml /etc/equipoise/equipoise.toml
 # A number, not a name: Kubernetes' runAsNonRoot can only check numbers.
 USER 65532:65532

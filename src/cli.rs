@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{app, demo};
+use crate::{app, demo, tls};
 
 /// Where the configuration is expected when no `-c` says otherwise.
 const CONFIG: &str = "/etc/equipoise/equipoise.toml";
@@ -88,7 +88,7 @@ fn version() -> &'static str {
         None => "unknown",
     };
     static TEXT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    TEXT.get_or_init(|| format!("{} (commit {COMMIT}; TLS: none in this build)", env!("CARGO_PKG_VERSION")))
+    TEXT.get_or_init(|| format!("{} (commit {COMMIT}; TLS: {})", env!("CARGO_PKG_VERSION"), tls::PROVIDER))
 }
 
 #[cfg(test)]

@@ -37,6 +37,10 @@ pub struct Vocabulary<'a> {
     pub balance: &'a [&'a str],
     /// The statuses of errors that the balancer answers itself: those that `error_pages` may name.
     pub errors: &'a [u16],
+    /// Looks into the files of a `[listener.tls]`.
+    pub listener_tls: fn(&ListenerTls) -> Vec<TlsFlaw>,
+    /// Looks into those of a `[pool.NAME.tls]`; the backends' addresses are given too.
+    pub pool_tls: fn(&PoolTls, &[&str]) -> Vec<TlsFlaw>,
 }
 
 /// What came of reading a file.
@@ -49,7 +53,7 @@ pub struct Reading {
 }
 
 /// Reads and checks `text`; `name` is the file's, for messages. Reads the files that the text names
-/// (`admin.token_file`, `listener.error_pages`), binds and resolves nothing.
+/// (`admin.token_file`, `listener.error_pages`, those of TLS), binds and resolves nothing.
 pub fn read(name: &str, text: &str, vocabulary: &Vocabulary<'_>) -> Reading {
     if text.len() as u64 > FILE_MAX {
         return refused(name, too_large());
@@ -58,7 +62,7 @@ pub fn read(name: &str, text: &str, vocabulary: &Vocabulary<'_>) -> Reading {
     let table = syntax::parse(text, &mut reader.findings);
     let root = walk::root(&table, &mut reader);
     let mut findings = reader.findings;
-    let (config, places) = build::config(&root, text, &mut findings);
+    let (config, places) = build::config(&root, text, vocabulary, &mut findings);
     if !findings.has_errors() {
         lint::check(&config, &places, &mut findings);
     }

@@ -18,7 +18,7 @@ use crate::discovery::Names;
 use crate::health::{Event, Monitor, Target, What};
 use crate::listen::Command;
 use crate::observe::{CheckResult, Metrics};
-use crate::snapshot::{self, Snapshot};
+use crate::snapshot::{self, Security, Snapshot};
 
 mod logging;
 mod signals;
@@ -238,9 +238,15 @@ impl Control {
     fn watch_backends(&self, snapshot: &Snapshot) {
         let targets = snapshot.pools.iter().flat_map(|pool| {
             pool.check.iter().flat_map(|check| {
-                pool.members
-                    .iter()
-                    .map(|member| Target { backend: Arc::clone(&member.backend), check: Arc::clone(check) })
+                pool.members.iter().filter_map(|member| {
+                    let secure = match &member.security {
+                        Security::Plain => None,
+                        Security::Tls(secure) => Some(Arc::clone(secure)),
+                        // Nothing may go there in clear, a check neither.
+                        Security::Broken => return None,
+                    };
+                    Some(Target { backend: Arc::clone(&member.backend), check: Arc::clone(check), secure })
+                })
             })
         });
         let mut parts = self.parts.borrow_mut();

@@ -11,6 +11,7 @@ pub mod observe;
 pub mod resilience;
 pub mod route;
 pub mod timer;
+pub mod tls;
 pub mod wire;
 
 pub mod balance;

@@ -20,6 +20,7 @@ mod drive;
 mod head;
 mod linger;
 mod queue;
+mod secure;
 mod share;
 mod table;
 

@@ -22,8 +22,8 @@ mod tests;
 
 pub use family::{ALL as FAMILIES, Family};
 pub use histogram::{Distribution, EXPORTED_BOUNDS, Histogram};
-pub use label::{CLIENT_LEFT, CheckResult, MethodLabel, Outcome, Reason, RetryReason};
+pub use label::{CLIENT_LEFT, CheckResult, Handshake, MethodLabel, Outcome, Reason, RetryReason};
 pub use ledger::{Availability, Ledger};
 pub use metrics::Metrics;
-pub use series::{BackendSeries, ListenerSeries, PoolSeries, RouteSeries};
+pub use series::{BackendSeries, CertificateLabel, ListenerSeries, PoolSeries, RouteSeries};
 pub use shard::{Count, Sharded};

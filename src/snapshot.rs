@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::observe::Metrics;
+use crate::tls::TicketKeys;
 
 mod compile;
 mod listener;
 mod pool;
+mod tls;
 
 pub use compile::{compile, vocabulary};
-pub use listener::{Capacity, Counted, Listener, Page, PerAddress, Place, Route};
-pub use pool::{HostPolicy, Key, Member, Pool, Roster};
+pub use listener::{Capacity, Counted, Listener, Page, PerAddress, Place, Route, Tls};
+pub use pool::{HostPolicy, Key, Member, Pool, Roster, Security};
 
 /// One compiled configuration.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub struct Snapshot {
     /// Where series are made.
     pub metrics: Arc<Metrics>,
     shared_capacity: Arc<Capacity>,
+    /// Of the process: sessions go on over a reload.
+    tickets: Arc<TicketKeys>,
 }
 
 impl Snapshot {

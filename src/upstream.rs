@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::backend::Backend;
 use crate::timer::Wheel;
+use crate::tls::Secure;
 use crate::wire::{Blocks, Buffer, Outgoing, Stream};
 
 mod dial;
@@ -37,19 +38,34 @@ pub struct Connection {
     pub out: Outgoing,
     /// Whether it has carried an exchange before.
     pub reused: bool,
+    /// The TLS that was agreed on when it was dialled.
+    secure: Option<Arc<Secure>>,
     gauge: OpenGauge,
     /// [`Backend::moves`] when it was dialled.
     moves: u32,
 }
 
 impl Connection {
-    fn new(stream: Stream, moves: u32, gauge: OpenGauge) -> Self {
-        Self { stream, buffer: Buffer::default(), out: Outgoing::default(), reused: false, gauge, moves }
+    fn new(stream: Stream, secure: Option<Arc<Secure>>, moves: u32, gauge: OpenGauge) -> Self {
+        Self {
+            stream,
+            buffer: Buffer::default(),
+            out: Outgoing::default(),
+            reused: false,
+            secure,
+            gauge,
+            moves,
+        }
     }
 
     /// Whose connection it is.
     pub fn backend(&self) -> &Arc<Backend> {
         &self.gauge.0
+    }
+
+    /// The TLS that was agreed on when it was dialled; `None`: it goes in clear.
+    pub fn secure(&self) -> Option<&Arc<Secure>> {
+        self.secure.as_ref()
     }
 
     /// Whether it lives and its backend has said nothing that nobody asked for; asks the kernel.
@@ -139,12 +155,19 @@ impl Upstream {
     }
 
     /// An idle connection that still lives, the last used one first. With `must_be_recent` only one that
-    /// was used within the last second.
+    /// was used within the last second. One of another TLS than `secure` is of an older configuration, which may
+    /// have asked for less: it is closed.
     ///
     /// A response that nobody asked for must not become the answer to this request. What arrived before
     /// the last look at the kernel's events is known without a call; so connections that have been idle
     /// across such a look are preferred, and a younger one is asked by a call of its own.
-    pub fn idle(&self, backend: &Backend, must_be_recent: bool, now: Instant) -> Option<Box<Connection>> {
+    pub fn idle(
+        &self,
+        backend: &Backend,
+        secure: Option<&Arc<Secure>>,
+        must_be_recent: bool,
+        now: Instant,
+    ) -> Option<Box<Connection>> {
         let mut pools = self.idle.borrow_mut();
         let pool = pools.get_mut(&backend.id())?;
         let turn = TURN.get();
@@ -159,7 +182,7 @@ impl Upstream {
             let mut idle = pool.remove(at);
             backend.idle_gauge().fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
             let quiet = idle.connection.stream.is_quiet(idle.turn < turn, &self.blocks);
-            if now < idle.expires && quiet {
+            if now < idle.expires && quiet && idle.connection.secure.as_ref() == secure {
                 idle.connection.reused = true;
                 return Some(idle.connection);
             }

@@ -160,7 +160,7 @@ const ROOMS: &[Room] = &[
         "the embedded default: three backends and the daemon before them; knows no cli",
         &["app", "config"],
     ),
-    room("cli", "the commands", &["admin", "app", "balance", "config", "demo", "observe", "snapshot"]),
+    room("cli", "the commands", &["admin", "app", "balance", "config", "demo", "observe", "snapshot", "tls"]),
     room("main", "the binary: calls cli", &["cli"]),
 ];
 

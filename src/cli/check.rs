@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use super::{EXIT_CONFIG, Format};
 use crate::config::{self, Report};
-use crate::snapshot::vocabulary;
+use crate::snapshot;
 
 /// Reads and checks the file and prints the report to standard output.
 pub(super) fn run(path: &Path, format: Format) -> ExitCode {
-    let reading = config::load(path, &vocabulary());
+    let reading = config::load(path, &snapshot::vocabulary());
     let out = std::io::stdout();
     let color = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let text = match format {
@@ -61,7 +61,7 @@ mod tests {
     fn the_examples_are_clean() {
         for name in ["minimal", "crm", "equipoise"] {
             let path = format!("{}/config/{name}.toml", env!("CARGO_MANIFEST_DIR"));
-            let reading = config::load(Path::new(&path), &vocabulary());
+            let reading = config::load(Path::new(&path), &snapshot::vocabulary());
             assert_eq!(reading.report.to_text(false), "", "{name}");
             assert!(reading.config.is_some(), "{name}");
         }
@@ -74,14 +74,14 @@ mod tests {
             page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
         assert!(!blocks.is_empty());
         for block in blocks {
-            let reading = config::read("page", block, &vocabulary());
+            let reading = config::read("page", block, &snapshot::vocabulary());
             assert_eq!(reading.report.to_text(false), "");
         }
     }
 
     #[test]
     fn the_verdict_counts() {
-        let verdict_of = |text: &str| verdict(&config::read("f", text, &vocabulary()).report);
+        let verdict_of = |text: &str| verdict(&config::read("f", text, &snapshot::vocabulary()).report);
         let file = "[[listener]]\nbind = '127.0.0.1:80'\npool = 'a'\n[pool.a]\nbackends = 'h:1'\n";
         assert_eq!(verdict_of(file), "f: ok");
         assert_eq!(verdict_of(&format!("{file}[pool.b]\nbackends = 'h:1'\n")), "f: ok, 1 warning");

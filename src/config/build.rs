@@ -6,6 +6,7 @@
 mod listener;
 mod pool;
 mod route;
+mod tls;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use super::Vocabulary;
 use super::model::{Admin, Config, Log, LogFormat, LogLevel, Server};
 use super::report::{Code, Diagnostic, Findings, Span, printable};
 use super::suggest::nearest;
@@ -39,6 +41,7 @@ pub(super) struct PoolPlaces {
     pub hash_key: Option<Span>,
     pub health_timeout: Span,
     pub health_method: Span,
+    pub verify: Span,
     pub retry_methods: Vec<Span>,
 }
 
@@ -54,7 +57,12 @@ pub(super) struct Names<'a> {
 }
 
 /// Builds the description.
-pub(super) fn config(root: &Section, text: &str, findings: &mut Findings) -> (Config, Places) {
+pub(super) fn config(
+    root: &Section,
+    text: &str,
+    vocabulary: &Vocabulary<'_>,
+    findings: &mut Findings,
+) -> (Config, Places) {
     let mut places = Places::default();
     let server = root.table("server").map(server).unwrap_or_else(|| self::server(&Section::default()));
     let admin = admin(root, &mut places, findings);
@@ -62,11 +70,12 @@ pub(super) fn config(root: &Section, text: &str, findings: &mut Findings) -> (Co
 
     let pool_names = root.named("pool").iter().map(|(name, _)| name.as_str());
     let pool_names = Names::new("pool", pool_names, root.spoilt("pool"), &lost);
+    let pools = root.named("pool").iter();
     let pools =
-        root.named("pool").iter().map(|(name, section)| pool::build(name, section, &mut places, findings));
-    let pools = pools.collect();
+        pools.map(|(name, section)| pool::build(name, section, vocabulary, &mut places, findings)).collect();
 
-    let listeners = listener::build_all(root.tables("listener"), &pool_names, &mut places, findings);
+    let listeners =
+        listener::build_all(root.tables("listener"), &pool_names, vocabulary, &mut places, findings);
     listener::check_addresses(&listeners, admin.bind, &places, findings);
 
     let spoilt = root.spoilt("listener") || listeners.iter().any(|listener| listener.name.is_empty());

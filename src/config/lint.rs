@@ -21,6 +21,7 @@ pub(super) fn check(config: &Config, places: &Places, findings: &mut Findings) {
         hash_key(pool, at, findings);
         no_active_backend(pool, at, findings);
         unsafe_retry(pool, at, findings);
+        unverified(pool, at, findings);
     }
 }
 
@@ -112,6 +113,17 @@ fn no_active_backend(pool: &Pool, at: &super::build::PoolPlaces, findings: &mut 
         return;
     };
     findings.push(Diagnostic::warning(Code::NoActiveBackend, at.backends.clone(), message));
+}
+
+fn unverified(pool: &Pool, at: &super::build::PoolPlaces, findings: &mut Findings) {
+    if pool.tls.as_ref().is_some_and(|tls| !tls.verify) {
+        let message = format!(
+            "whoever answers for the backends of \"{}\" is believed: their certificates are not checked",
+            printable(&pool.name)
+        );
+        let one = Diagnostic::warning(Code::Unverified, at.verify.clone(), message);
+        findings.push(one.help(Some("name who signs them as `ca`, and the name they hold as `server_name`")));
+    }
 }
 
 fn unsafe_retry(pool: &Pool, at: &super::build::PoolPlaces, findings: &mut Findings) {

@@ -3,10 +3,14 @@
 //! Values here are right by construction: ranges were checked, references resolve, names are unique.
 //! Nothing here knows a runtime room; `snapshot` turns it into running objects.
 
+mod tls;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+
+pub use tls::{CertificateFiles, ListenerTls, PoolTls, Secret, TlsFlaw, TlsKey};
 
 /// A whole configuration file.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,6 +102,10 @@ pub struct Listener {
     pub abort_on_close: bool,
     /// What stands in place of the text of our own answers; a status stands once.
     pub error_pages: Vec<ErrorPage>,
+    /// `[listener.tls]`; `None`: cleartext.
+    pub tls: Option<ListenerTls>,
+    /// Whether cleartext requests are answered with the https:// form. Default false.
+    pub https_redirect: bool,
     /// `[listener.limits]`
     pub limits: Limits,
     /// `[listener.timeouts]`
@@ -156,6 +164,8 @@ pub struct ListenerTimeouts {
     pub keep_alive: Duration,
     /// Without progress while the client does not read. Default 30 s.
     pub write: Duration,
+    /// The handshake of TLS. Default 10 s.
+    pub tls: Duration,
 }
 
 /// `[[route]]`
@@ -208,6 +218,8 @@ pub struct Pool {
     pub pass_host: PassHost,
     /// At least one; names unique within the pool.
     pub backends: Vec<Backend>,
+    /// `[pool.NAME.tls]`; `None`: plain TCP.
+    pub tls: Option<PoolTls>,
     /// `[pool.NAME.health]`; `None`: no active checks.
     pub health: Option<Health>,
     /// `[pool.NAME.timeouts]`

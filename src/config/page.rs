@@ -106,7 +106,13 @@ mod tests {
         let text = format!(
             "[[listener]]\nbind = '127.0.0.1:80'\npool = 'crm'\n{lines}\n[pool.crm]\nbackends = 'a:80'\n"
         );
-        read("test.toml", &text, &Vocabulary { balance: &["round-robin"], errors: &[404, 503] })
+        let vocabulary = Vocabulary {
+            balance: &["round-robin"],
+            errors: &[404, 503],
+            listener_tls: |_| Vec::new(),
+            pool_tls: |_, _| Vec::new(),
+        };
+        read("test.toml", &text, &vocabulary)
     }
 
     fn found(lines: &str) -> Vec<String> {

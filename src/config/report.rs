@@ -52,6 +52,8 @@ pub enum Code {
     UnreachableListener,
     OverlappingAddress,
     UnsafeRetry,
+    DoubtfulCertificate,
+    Unverified,
 }
 
 /// One finding.
@@ -304,6 +306,11 @@ impl Code {
         (Code::UnreachableListener, "A listener that can only answer 404."),
         (Code::OverlappingAddress, "Two addresses that cannot both be bound on most systems."),
         (Code::UnsafeRetry, "A retry that may do a thing twice."),
+        (
+            Code::DoubtfulCertificate,
+            "A certificate that peers will probably refuse: expired, not yet valid, no chain.",
+        ),
+        (Code::Unverified, "Backends whose certificates are not checked."),
     ];
 
     /// Its name in text and JSON.
@@ -329,6 +336,8 @@ impl Code {
             Code::UnreachableListener => "unreachable-listener",
             Code::OverlappingAddress => "overlapping-address",
             Code::UnsafeRetry => "unsafe-retry",
+            Code::DoubtfulCertificate => "doubtful-certificate",
+            Code::Unverified => "unverified",
         }
     }
 }

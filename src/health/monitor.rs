@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::check::Check;
 use super::watch::Watch;
 use crate::backend::Backend;
+use crate::tls::Secure;
 
 /// The first probes of backends that appear together are spread over this time at most: all at once they
 /// would hit one machine that carries several of them, and stay in step from then on.
@@ -23,6 +24,8 @@ pub struct Target {
     pub backend: Arc<Backend>,
     /// Its pool's check.
     pub check: Arc<Check>,
+    /// The TLS that is spoken to it; `None`: plain TCP.
+    pub secure: Option<Arc<Secure>>,
 }
 
 /// Something a loop learnt.
@@ -88,7 +91,9 @@ impl Monitor {
         for target in targets {
             let id = target.backend.id();
             match before.remove(&id) {
-                Some(running) if running.target.check == target.check => {
+                Some(running)
+                    if running.target.check == target.check && running.target.secure == target.secure =>
+                {
                     self.running.insert(id, running);
                 }
                 Some(changed) => fresh.push((target, changed.decided)),

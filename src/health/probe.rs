@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,10 +14,13 @@ use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST, HeaderValue, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
 
 use super::check::{Check, HttpCheck, Kind};
+use crate::tls::Secure;
 
 /// A longer response head is refused. hyper looks before it reads on, so that up to twice as much may have
 /// been read by then.
@@ -27,11 +31,16 @@ const BODY_MAX: usize = 16 * 1024;
 
 const AGENT: &str = concat!("equipoise-health/", env!("CARGO_PKG_VERSION"));
 
-/// Probes one address once. `host` is sent where the check names none.
+/// Probes one address once, over TLS where it is spoken to the backend. `host` is sent where the check names none.
 ///
 /// # Errors
 /// Why the backend did not pass.
-pub(super) async fn probe(check: &Check, mut address: SocketAddr, host: &str) -> Result<(), Failure> {
+pub(super) async fn probe(
+    check: &Check,
+    secure: Option<&Secure>,
+    mut address: SocketAddr,
+    host: &str,
+) -> Result<(), Failure> {
     if let Some(port) = check.port {
         address.set_port(port);
     }
@@ -40,11 +49,24 @@ pub(super) async fn probe(check: &Check, mut address: SocketAddr, host: &str) ->
         Ok(connected) => connected.map_err(|error| Failure::of_connect(&error))?,
         Err(_) => return Err(Failure::ConnectTimeout),
     };
-    match &check.kind {
+    let late = Err(Failure::Timeout(check.timeout));
+    match secure {
+        None => timeout_at(deadline, tell(&check.kind, stream, host)).await.unwrap_or(late),
+        Some(secure) => {
+            let asked = async {
+                let connector = TlsConnector::from(Arc::clone(&secure.config));
+                let stream = connector.connect(secure.name.clone(), stream).await;
+                tell(&check.kind, stream.map_err(|error| Failure::Tls(error.to_string().into()))?, host).await
+            };
+            timeout_at(deadline, asked).await.unwrap_or(late)
+        }
+    }
+}
+
+async fn tell(kind: &Kind, stream: impl AsyncRead + AsyncWrite + Unpin, host: &str) -> Result<(), Failure> {
+    match kind {
         Kind::Tcp => Ok(()),
-        Kind::Http(http) => timeout_at(deadline, ask(http, stream, host))
-            .await
-            .unwrap_or(Err(Failure::Timeout(check.timeout))),
+        Kind::Http(http) => ask(http, stream, host).await,
     }
 }
 
@@ -57,6 +79,8 @@ pub enum Failure {
     ConnectTimeout,
     /// The network gave another error.
     Connect(io::ErrorKind),
+    /// Connected, but no TLS came of it.
+    Tls(Box<str>),
     /// Connected, but not answered within the time-out.
     Timeout(Duration),
     /// The connection ended before the answer was whole.
@@ -97,6 +121,7 @@ impl Failure {
             Self::ConnectRefused => "connect_refused",
             Self::ConnectTimeout => "connect_timeout",
             Self::Connect(_) => "connect_error",
+            Self::Tls(_) => "tls_error",
             Self::Timeout(_) => "timeout",
             Self::Closed => "closed",
             Self::Invalid => "invalid",
@@ -112,6 +137,7 @@ impl fmt::Display for Failure {
             Self::ConnectRefused => f.write_str("connect refused"),
             Self::ConnectTimeout => f.write_str("connect timeout"),
             Self::Connect(kind) => write!(f, "connect failed: {kind}"),
+            Self::Tls(why) => write!(f, "TLS: {why}"),
             Self::Timeout(after) => write!(f, "timeout after {after:?}"),
             Self::Closed => f.write_str("connection closed before the response"),
             Self::Invalid => f.write_str("invalid response"),
@@ -121,7 +147,11 @@ impl fmt::Display for Failure {
     }
 }
 
-async fn ask(check: &HttpCheck, stream: TcpStream, host: &str) -> Result<(), Failure> {
+async fn ask(
+    check: &HttpCheck,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    host: &str,
+) -> Result<(), Failure> {
     let mut request = Request::new(Empty::<Bytes>::new());
     *request.method_mut() = check.method.clone();
     *request.uri_mut() = check.path.clone();

@@ -7,6 +7,7 @@ pub const OWN_ERRORS: &[u16] = &[400, 404, 405, 408, 411, 413, 414, 417, 431, 50
 pub fn reason_phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
         404 => "Not Found",
         405 => "Method Not Allowed",

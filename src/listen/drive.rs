@@ -13,8 +13,11 @@ use super::head::NoHead;
 use super::share::{Guest, Share};
 use super::table::{Chair, Table};
 use crate::http::Origin;
+use crate::observe::ListenerSeries;
 use crate::proxy::{self, After, Client, Desk, Seat, Worker};
 use crate::snapshot::{Counted, Listener, Place, Snapshot};
+use crate::timer::Timer;
+use crate::wire::Stream;
 
 /// What is known of a connection when it is accepted.
 #[derive(Debug)]
@@ -40,29 +43,74 @@ pub(super) fn begin(worker: &Rc<Worker>, table: &Rc<Table>, guest: Guest, now: I
     let seat = Rc::new(Seat::default());
     let chair = table.sit(visit.socket, Rc::clone(&seat));
     let index = chair.index();
-    let client = Client::new(
-        stream.into(),
-        Origin::new(visit.peer, visit.port, false, visit.trusted),
-        worker.wheel.timer(),
-        seat,
-    );
     let snapshot = worker.with_snapshot(Arc::clone);
     // Both of one moment: a listener older than its snapshot would never be looked up again.
     let listener = snapshot.listener(&listener.name).cloned().unwrap_or(listener);
-    listener.series.connection_opened(worker.index);
-    // In a box: a future holds what it was given twice, where it came in and where it is used.
-    let drive = Box::new(Drive {
+    let secure = listener.tls.is_some();
+    let newcomer = Newcomer {
         worker: Rc::clone(worker),
-        listener,
+        origin: Origin::new(visit.peer, visit.port, secure, visit.trusted),
+        timer: worker.wheel.timer(),
+        seat,
         snapshot,
-        client,
-        large: false,
+        open: Open::new(&listener, worker.index),
+        listener,
         chair,
-        _places: visit.places,
-        _share: visit.share,
-    });
-    let task = tokio::task::spawn_local(drive.run(now));
+        places: visit.places,
+        share: visit.share,
+    };
+    let task = match secure {
+        false => tokio::task::spawn_local(newcomer.drive(stream.into()).run(now)),
+        true => tokio::task::spawn_local(newcomer.secured(stream, now)),
+    };
     table.served_by(index, task.abort_handle());
+}
+
+/// A client that has been let in, and has not been spoken with.
+pub(super) struct Newcomer {
+    pub(super) worker: Rc<Worker>,
+    pub(super) listener: Arc<Listener>,
+    pub(super) origin: Origin,
+    pub(super) timer: Timer,
+    pub(super) seat: Rc<Seat>,
+    snapshot: Arc<Snapshot>,
+    open: Open,
+    pub(super) chair: Chair,
+    places: (Place, Option<Counted>),
+    share: Share,
+}
+
+impl Newcomer {
+    pub(super) fn drive(self, stream: Stream) -> Box<Drive> {
+        // In a box: a future holds what it was given twice, where it came in and where it is used.
+        Box::new(Drive {
+            client: Client::new(stream, self.origin, self.timer, self.seat),
+            worker: self.worker,
+            listener: self.listener,
+            snapshot: self.snapshot,
+            large: false,
+            chair: self.chair,
+            _open: self.open,
+            _places: self.places,
+            _share: self.share,
+        })
+    }
+}
+
+/// Counts a connection for as long as it is open.
+struct Open(Arc<ListenerSeries>, usize);
+
+impl Open {
+    fn new(listener: &Listener, worker: usize) -> Self {
+        listener.series.connection_opened(worker);
+        Self(Arc::clone(&listener.series), worker)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connection_closed(self.1);
+    }
 }
 
 pub(super) struct Drive {
@@ -74,6 +122,7 @@ pub(super) struct Drive {
     /// A head was so large that its memory is to be given back.
     pub(super) large: bool,
     pub(super) chair: Chair,
+    _open: Open,
     _places: (Place, Option<Counted>),
     _share: Share,
 }
@@ -81,7 +130,7 @@ pub(super) struct Drive {
 impl Drive {
     /// Waits for bytes with next to no memory, and takes what exchanges need only while there are some: most
     /// connections are idle most of the time.
-    async fn run(mut self: Box<Self>, accepted: Instant) {
+    pub(super) async fn run(mut self: Box<Self>, accepted: Instant) {
         poll_fn(|cx| {
             self.client.timer.wake(cx.waker());
             *self.client.seat.waker.borrow_mut() = Some(cx.waker().clone());
@@ -165,6 +214,5 @@ impl Drop for Drive {
         self.client.out.clear();
         self.client.out.release(&self.worker.blocks);
         self.client.count(&self.listener, self.worker.index);
-        self.listener.series.connection_closed(self.worker.index);
     }
 }

@@ -9,7 +9,7 @@ use prometheus::proto::{Bucket, Counter, Gauge, LabelPair, Metric, MetricFamily,
 
 use super::family::{self, Family};
 use super::histogram::{Distribution, EXPORTED_BOUNDS};
-use super::label::{CheckResult, Reason, RetryReason, slot_label};
+use super::label::{CheckResult, Handshake, Reason, RetryReason, slot_label};
 use super::ledger::Availability;
 use super::metrics::Metrics;
 use super::process::Process;
@@ -88,6 +88,14 @@ fn listeners(sheet: &mut Sheet, metrics: &Metrics) {
         sheet.add(&family::CONNECTIONS, &[name], all as f64);
         for &reason in Reason::ALL {
             sheet.add(&family::REJECTED, &[name, reason.name()], series.rejections(reason) as f64);
+        }
+        // A listener in clear has no series that would forever say 0.
+        let Some(certificates) = series.certificates() else { continue };
+        for &result in Handshake::ALL {
+            sheet.add(&family::TLS_HANDSHAKES, &[name, result.name()], series.handshakes(result) as f64);
+        }
+        for one in certificates {
+            sheet.add(&family::TLS_NOT_AFTER, &[name, &one.name, &one.serial], one.not_after as f64);
         }
     }
 }

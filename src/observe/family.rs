@@ -52,6 +52,10 @@ families! {
         "Client connections that one worker serves now, of all listeners."
     REJECTED COUNTER "equipoise_rejected_total" ["listener", "reason"]
         "Requests and connections that were answered or closed without a backend."
+    TLS_HANDSHAKES COUNTER "equipoise_tls_handshakes_total" ["listener", "result"]
+        "Handshakes with clients that ended: full, resumed, or why they failed."
+    TLS_NOT_AFTER GAUGE "equipoise_tls_certificate_not_after_timestamp_seconds" ["listener", "name", "serial"]
+        "When a certificate that is shown to clients expires, in seconds since the epoch."
     BACKEND_REQUESTS COUNTER "equipoise_backend_requests_total" ["pool", "backend", "code"]
         "Tries at a backend that ended, by status or by what kept a response from coming."
     BACKEND_RESPONSE HISTOGRAM "equipoise_backend_response_seconds" ["pool", "backend"]

@@ -212,6 +212,34 @@ closed_set! {
 }
 
 closed_set! {
+    /// How a client's handshake of TLS ended.
+    Handshake {
+        /// Made anew.
+        Full = "full",
+        /// An earlier session went on.
+        Resumed = "resumed",
+        /// Not over within `timeouts.tls`.
+        Timeout = "timeout",
+        /// The client left before its end.
+        Left = "left",
+        /// What came is no TLS.
+        NotTls = "not_tls",
+        /// The client speaks no version that is allowed.
+        NoVersion = "no_version",
+        /// No cipher, group or kind of signature in common.
+        NoCipher = "no_cipher",
+        /// The client offers only protocols that are not spoken here.
+        NoProtocol = "no_protocol",
+        /// The client's certificate is missing or not good.
+        ClientCertificate = "client_certificate",
+        /// The client refused us, by an alert: it does not trust the certificate, as a rule.
+        Refused = "refused",
+        /// Anything else.
+        Other = "other",
+    }
+}
+
+closed_set! {
     /// Why a request was tried again.
     RetryReason {
         /// Nothing of the request had been sent.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::histogram::{Distribution, Histogram};
 use super::label::{
-    CODE_SLOTS, CheckResult, MethodLabel, OUTCOME_SLOTS, Outcome, Reason, RetryReason, code_slot,
+    CODE_SLOTS, CheckResult, Handshake, MethodLabel, OUTCOME_SLOTS, Outcome, Reason, RetryReason, code_slot,
 };
 use super::ledger::{Availability, Ledger};
 use super::shard::{Count, Sharded};
@@ -35,6 +35,19 @@ impl<const N: usize> fmt::Debug for Counts<N> {
 pub struct ListenerSeries {
     name: Arc<str>,
     shards: Sharded<ListenerShard>,
+    /// `None`: it does not speak TLS.
+    certificates: Mutex<Option<Vec<CertificateLabel>>>,
+}
+
+/// A certificate that a listener shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateLabel {
+    /// The first name that it is for.
+    pub name: Box<str>,
+    /// In hexadecimal.
+    pub serial: Box<str>,
+    /// When it expires, in seconds since the epoch.
+    pub not_after: i64,
 }
 
 #[derive(Debug, Default)]
@@ -44,11 +57,12 @@ struct ListenerShard {
     opened: Count,
     closed: Count,
     rejected: Counts<{ Reason::COUNT }>,
+    handshakes: Counts<{ Handshake::COUNT }>,
 }
 
 impl ListenerSeries {
     pub(super) fn new(name: &str, workers: usize) -> Self {
-        Self { name: Arc::from(name), shards: Sharded::new(workers) }
+        Self { name: Arc::from(name), shards: Sharded::new(workers), certificates: Mutex::new(None) }
     }
 
     /// The listener's name.
@@ -79,6 +93,29 @@ impl ListenerSeries {
     /// We answered or closed ourselves.
     pub fn rejected(&self, worker: usize, reason: Reason) {
         self.shards.of(worker).rejected.0[reason as usize].add(1);
+    }
+
+    /// A handshake of TLS ended so.
+    pub fn handshake(&self, worker: usize, result: Handshake) {
+        self.shards.of(worker).handshakes.0[result as usize].add(1);
+    }
+
+    /// Says which certificates are shown from now on, and whether TLS is spoken at all.
+    pub fn set_certificates(&self, tls: bool, mut shown: Vec<CertificateLabel>) {
+        // The same labels twice would spoil the scrape.
+        shown.sort_by(|a, b| (&a.name, &a.serial).cmp(&(&b.name, &b.serial)));
+        shown.dedup_by(|a, b| (&a.name, &a.serial) == (&b.name, &b.serial));
+        *held(&self.certificates) = tls.then_some(shown);
+    }
+
+    /// The certificates that are shown; `None` where TLS is not spoken.
+    pub fn certificates(&self) -> Option<Vec<CertificateLabel>> {
+        held(&self.certificates).clone()
+    }
+
+    /// How often handshakes ended so.
+    pub fn handshakes(&self, result: Handshake) -> u64 {
+        self.shards.iter().map(|shard| shard.handshakes.0[result as usize].value()).sum()
     }
 
     /// Bytes read and bytes written so far.

@@ -26,6 +26,7 @@ fn busy() -> (Arc<Metrics>, Vec<Arc<dyn std::any::Any>>, Instant) {
         listener.bytes_in(worker, 100);
         listener.bytes_out(worker, 1000);
         listener.rejected(worker, Reason::Malformed);
+        listener.handshake(worker, Handshake::Resumed);
         route.request(worker, MethodLabel::Get, 200, Duration::from_millis(3));
         route.request(worker, MethodLabel::of(b"BREW"), 799, Duration::from_secs(90));
         series.outcome(worker, Outcome::Code(200));
@@ -35,6 +36,8 @@ fn busy() -> (Arc<Metrics>, Vec<Arc<dyn std::any::Any>>, Instant) {
         pool.budget_exhausted(worker);
     }
     listener.connection_closed(1);
+    let shown = CertificateLabel { name: "a.test".into(), serial: "0abc".into(), not_after: 1_900_000_000 };
+    listener.set_certificates(true, vec![shown.clone(), shown]);
     route.request(0, MethodLabel::Post, CLIENT_LEFT, Duration::from_micros(50));
     series.health_check(CheckResult::Failure);
     backend.count_stray();
@@ -86,6 +89,9 @@ fn the_scrape_sums_the_shards() {
         r#"equipoise_config_last_reload_successful 0"#,
         r#"equipoise_config_last_reload_success_timestamp_seconds 1000"#,
         r#"equipoise_config_hash{sha256="abc123"} 1"#,
+        r#"equipoise_tls_handshakes_total{listener="web",result="resumed"} 2"#,
+        r#"equipoise_tls_handshakes_total{listener="web",result="timeout"} 0"#,
+        r#"equipoise_tls_certificate_not_after_timestamp_seconds{listener="web",name="a.test",serial="0abc"} 1900000000"#,
         r#"equipoise_ready 1"#,
     ] {
         assert!(has(&text, line), "missing {line} in\n{text}");

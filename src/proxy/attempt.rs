@@ -1,7 +1,7 @@
 //! One try: pick a backend, reach it, send the request, read the head of the response.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::converse::Trouble;
 use super::exchange::Exchange;
@@ -13,7 +13,7 @@ use crate::balance::Pick;
 use crate::http::{Body, Version};
 use crate::observe::{BackendSeries, Outcome, RetryReason};
 use crate::resilience::Failure;
-use crate::snapshot::{HostPolicy, Member, Pool, Route};
+use crate::snapshot::{HostPolicy, Member, Pool, Route, Security};
 use crate::upstream::{Connection, DialError};
 
 /// What earlier tries of a request leave behind.
@@ -33,6 +33,7 @@ pub(super) struct Attempt {
     pub(super) lease: Lease,
     pub(super) series: Arc<BackendSeries>,
     limit: u32,
+    security: Security,
     connect_timed_out: bool,
 }
 
@@ -82,6 +83,7 @@ impl Exchange<'_> {
                             lease,
                             series,
                             limit: candidate.limit,
+                            security: roster.security[index].clone(),
                             connect_timed_out: false,
                         });
                     }
@@ -106,7 +108,13 @@ impl Exchange<'_> {
     ) -> Result<Attempt, Fault> {
         if let Some(lease) = Lease::take(&member.backend, member.limit, self.now) {
             let series = Arc::clone(&member.series);
-            return Ok(Attempt { lease, series, limit: member.limit, connect_timed_out: false });
+            return Ok(Attempt {
+                lease,
+                series,
+                limit: member.limit,
+                security: member.security.clone(),
+                connect_timed_out: false,
+            });
         }
         if let Some(connection) = own.take() {
             self.client.bonds.keep(route, connection, &self.worker.blocks);
@@ -190,12 +198,22 @@ impl Exchange<'_> {
     ) -> Result<Result<Box<Connection>, Failure>, Fault> {
         let backend = attempt.lease.backend();
         let must_be_recent = !self.request.method.is_idempotent();
-        if reuse && let Some(connection) = self.worker.upstream.idle(backend, must_be_recent, now) {
+        let secure = match &attempt.security {
+            Security::Plain => None,
+            Security::Tls(secure) => Some(secure),
+            Security::Broken => {
+                attempt.lease.failed(Duration::ZERO, now);
+                attempt.series.outcome(self.worker.index, Outcome::TlsError);
+                return Ok(Err(Failure::Connect));
+            }
+        };
+        if reuse && let Some(connection) = self.worker.upstream.idle(backend, secure, must_be_recent, now) {
             return Ok(Ok(connection));
         }
         let due = now + pool.connect_timeout;
         let due = self.deadline.map_or(due, |deadline| deadline.min(due));
-        match self.worker.upstream.dial(backend, attempt.limit, pool.connect_timeout, due).connect().await {
+        let dial = self.worker.upstream.dial(backend, attempt.limit, pool.connect_timeout, due);
+        match dial.secured(secure.cloned()).connect().await {
             Ok(connection) => {
                 pool.budget.on_connected(backend.id(), Instant::now());
                 Ok(Ok(connection))
@@ -204,7 +222,11 @@ impl Exchange<'_> {
                 tracing::debug!(target: "equipoise::proxy", pool = %pool.name, backend = %backend.identity().name, "{error}");
                 backend.want_probe();
                 attempt.lease.failed(now.elapsed(), Instant::now());
-                attempt.series.outcome(self.worker.index, Outcome::ConnectError);
+                let outcome = match error {
+                    DialError::Tls(_) => Outcome::TlsError,
+                    _ => Outcome::ConnectError,
+                };
+                attempt.series.outcome(self.worker.index, outcome);
                 attempt.connect_timed_out = matches!(error, DialError::TimedOut(_));
                 match self.timed_out(Fault::ConnectTimeout) {
                     Fault::Deadline => Err(Fault::Deadline),

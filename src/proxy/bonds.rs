@@ -36,6 +36,11 @@ impl Bonds {
             connection.count_strays();
             return None;
         }
+        // One of another TLS is of an older configuration, which may have asked for less.
+        let member = route.pool.member(connection.backend());
+        if member.is_some_and(|member| !member.security.is_of(connection.secure())) {
+            return None;
+        }
         connection.reused = true;
         Some(connection)
     }

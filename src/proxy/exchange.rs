@@ -139,6 +139,9 @@ impl<'a> Exchange<'a> {
         if self.request.ends_here {
             return Err(Fault::LastHop);
         }
+        if self.listener.https_redirect && http::https_form(self.request, &self.client.origin).is_some() {
+            return Err(Fault::Redirected);
+        }
         if let http::Body::Length(length) = self.request.body
             && self.listener.max_body != 0
             && length > self.listener.max_body
@@ -290,8 +293,13 @@ impl<'a> Exchange<'a> {
             (None, None) => (answer.code, After::Abort),
             (None, Some(status)) => {
                 let keep = answer.keep && self.keeps_client() && !self.unread;
+                let location = match fault {
+                    Fault::Redirected => http::https_form(self.request, &self.client.origin),
+                    _ => None,
+                };
                 let extra = Extra {
                     reason: fault.word(),
+                    location: location.as_deref().unwrap_or_default(),
                     close: !keep,
                     keep_alive_10: keep && self.request.version == Version::Http10,
                     head_only: self.request.method == http::Method::Head,

@@ -23,6 +23,8 @@ pub enum Fault {
     NeedsLength,
     /// Backend: it speaks HTTP/1.0, which cannot answer 100 (Continue).
     CannotContinue,
+    /// Ours: the listener sends its clients to the https:// form.
+    Redirected,
     /// Ours: no route takes the request.
     NoRoute,
     /// Pool: no backend is usable.
@@ -73,6 +75,7 @@ impl Fault {
             Self::LastHop => (200, None, true),
             Self::NeedsLength => (411, Some(Reason::Unsupported), false),
             Self::CannotContinue => (417, Some(Reason::Unsupported), false),
+            Self::Redirected => (308, None, true),
             Self::NoRoute => (404, Some(Reason::NoRoute), true),
             Self::NoBackend => (503, Some(Reason::NoBackend), true),
             Self::PoolFull => (503, Some(Reason::QueueFull), true),
@@ -135,6 +138,7 @@ mod tests {
             (Fault::LastHop, Some(200), true),
             (Fault::NeedsLength, Some(411), false),
             (Fault::CannotContinue, Some(417), false),
+            (Fault::Redirected, Some(308), true),
             (Fault::NoRoute, Some(404), true),
             (Fault::NoBackend, Some(503), true),
             (Fault::PoolFull, Some(503), true),

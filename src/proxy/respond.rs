@@ -23,6 +23,8 @@ pub(super) struct Extra<'a> {
     pub(super) head_only: bool,
     /// X-Request-Id.
     pub(super) request_id: &'a [u8],
+    /// Location.
+    pub(super) location: &'a [u8],
     /// Retry-After, in seconds.
     pub(super) retry_after: Option<u32>,
 }
@@ -43,8 +45,8 @@ pub(super) fn write(
         String::from_utf8_lossy(extra.request_id)
     );
     let (content_type, body) = match listener.page(status) {
-        // The answer to OPTIONS is in the fields.
-        _ if status == 200 => ("text/plain; charset=utf-8", &b""[..]),
+        // What is no error is said in the fields.
+        _ if status < 400 => ("text/plain; charset=utf-8", &b""[..]),
         Some(page) => (page.content_type, &page.body[..]),
         None => ("text/plain; charset=utf-8", text.as_bytes()),
     };
@@ -67,6 +69,11 @@ pub(super) fn write(
 fn fields(out: &mut Vec<u8>, status: u16, extra: Extra<'_>) {
     if let Some(seconds) = extra.retry_after {
         let _ = write!(out, "Retry-After: {seconds}\r\n");
+    }
+    if !extra.location.is_empty() {
+        out.extend_from_slice(b"Location: ");
+        out.extend_from_slice(extra.location);
+        out.extend_from_slice(b"\r\n");
     }
     if matches!(status, 200 | 405) {
         // What is answered so is OPTIONS, and TRACE, the one method that is refused by itself (RFC 9110 9.3.7,

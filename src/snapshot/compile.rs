@@ -4,16 +4,18 @@ use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use super::Snapshot;
-use super::listener::{Capacity, Listener, Page, PerAddress, Route};
-use super::pool::{HostPolicy, Key, Member, Pool, Roster};
+use super::listener::{Capacity, Listener, Page, PerAddress, Route, Tls};
+use super::pool::{HostPolicy, Key, Member, Pool, Roster, Security};
+use super::tls::{self, Origination};
 use crate::backend::{Backend, Identity};
 use crate::balance::{self, KeySource, Memory};
 use crate::config;
 use crate::health::{Check, HttpCheck, Kind};
 use crate::http::{HeadLimits, HeadPolicy, OWN_ERRORS, Underscores};
-use crate::observe::Metrics;
+use crate::observe::{CertificateLabel, Metrics};
 use crate::resilience::{Policy, RetryBudget};
 use crate::route::{Host, Rule, Table};
+use crate::tls::TicketKeys;
 
 /// Descriptors that are not client connections: logs, listeners, the runtime's own.
 const RESERVED_FILES: u64 = 256;
@@ -22,7 +24,12 @@ const RESERVED_FILES: u64 = 256;
 pub fn vocabulary() -> config::Vocabulary<'static> {
     static BALANCE: LazyLock<Vec<&'static str>> =
         LazyLock::new(|| balance::REGISTRY.iter().map(|algorithm| algorithm.name).collect());
-    config::Vocabulary { balance: &BALANCE, errors: OWN_ERRORS }
+    config::Vocabulary {
+        balance: &BALANCE,
+        errors: OWN_ERRORS,
+        listener_tls: super::tls::listener_flaws,
+        pool_tls: super::tls::pool_flaws,
+    }
 }
 
 /// Compiles a configuration. What `previous` shares with it by identity is carried over. `files` is the
@@ -39,7 +46,9 @@ pub fn compile(
     shared_capacity.set_max(u32::try_from(default_room).unwrap_or(u32::MAX));
     let pools: Vec<Arc<Pool>> =
         config.pools.iter().map(|pool| Arc::new(compile_pool(pool, previous, metrics, now))).collect();
-    let context = Listeners { config, previous, metrics, pools: &pools, shared: &shared_capacity };
+    let tickets = previous.map_or_else(|| TicketKeys::random(now), |p| Arc::clone(&p.tickets));
+    let context =
+        Listeners { config, previous, metrics, pools: &pools, shared: &shared_capacity, tickets: &tickets };
     let listeners = (0..config.listeners.len()).map(|index| Arc::new(context.compile(index))).collect();
     Snapshot {
         listeners,
@@ -51,6 +60,7 @@ pub fn compile(
         admin_token: config.admin.token.clone(),
         metrics: Arc::clone(metrics),
         shared_capacity,
+        tickets,
     }
 }
 
@@ -62,8 +72,12 @@ fn compile_pool(
 ) -> Pool {
     let before = previous.and_then(|snapshot| snapshot.pool(&pool.name));
     let algorithm = balance::find(&pool.balance).unwrap_or(&balance::REGISTRY[0]);
-    let members: Vec<Member> =
-        pool.backends.iter().map(|backend| compile_member(pool, backend, before, metrics, now)).collect();
+    let origination = compile_pool_tls(pool, before);
+    let member = |backend| {
+        let security = security(pool, backend, origination.as_ref());
+        compile_member(pool, backend, security, before, metrics, now)
+    };
+    let members: Vec<Member> = pool.backends.iter().map(member).collect();
     let memory = before.map_or_else(|| Arc::new(Memory::default()), |p| Arc::clone(&p.memory));
     let budget =
         before.map_or_else(|| Arc::new(RetryBudget::new(pool.retry.budget)), |p| Arc::clone(&p.budget));
@@ -87,6 +101,7 @@ fn compile_pool(
         tunnel_timeout: pool.timeouts.tunnel,
         keep_alive: pool.timeouts.keep_alive,
         series: metrics.pool(&pool.name),
+        origination,
         memory,
         roster: arc_swap::ArcSwap::from_pointee(roster),
         rebuilding: std::sync::Mutex::new(()),
@@ -97,6 +112,7 @@ fn compile_pool(
 fn compile_member(
     pool: &config::Pool,
     backend: &config::Backend,
+    security: Security,
     before: Option<&Arc<Pool>>,
     metrics: &Arc<Metrics>,
     now: Instant,
@@ -117,6 +133,27 @@ fn compile_member(
         weight: backend.weight,
         backup: backend.backup,
         limit: backend.max_connections,
+        security,
+    }
+}
+
+fn compile_pool_tls(pool: &config::Pool, before: Option<&Arc<Pool>>) -> Option<Origination> {
+    let tls = pool.tls.as_ref()?;
+    match tls::originate(tls, before.and_then(|pool| pool.origination.as_ref())) {
+        Ok(origination) => Some(origination),
+        Err(flaw) => {
+            // `config` has had the very same files looked into: only the system's roots can have changed since.
+            tracing::error!(target: "equipoise::snapshot", pool = %pool.name, "no TLS to its backends: {}", flaw.message);
+            None
+        }
+    }
+}
+
+fn security(pool: &config::Pool, backend: &config::Backend, origination: Option<&Origination>) -> Security {
+    match (&pool.tls, origination.map(|origination| origination.to(&backend.address))) {
+        (None, _) => Security::Plain,
+        (Some(_), Some(Ok(secure))) => Security::Tls(Arc::new(secure)),
+        (Some(_), _) => Security::Broken,
     }
 }
 
@@ -179,6 +216,7 @@ struct Listeners<'a> {
     metrics: &'a Arc<Metrics>,
     pools: &'a [Arc<Pool>],
     shared: &'a Arc<Capacity>,
+    tickets: &'a Arc<TicketKeys>,
 }
 
 impl Listeners<'_> {
@@ -186,13 +224,26 @@ impl Listeners<'_> {
         let listener = &self.config.listeners[index];
         let before = self.previous.and_then(|snapshot| snapshot.listener(&listener.name));
         let default = listener.pool.map(|pool| Arc::new(self.route(listener, "default", pool, None)));
+        let series = self.metrics.listener(&listener.name);
+        let tls = listener.tls.as_ref().map(|tls| {
+            let made = tls::terminate(tls, self.tickets, &mut Vec::new());
+            if let Err(flaw) = &made {
+                tracing::error!(target: "equipoise::snapshot", listener = %listener.name, "no TLS: {}", flaw.message);
+            }
+            made.ok()
+        });
+        let shown = tls.iter().flatten().flat_map(|made| &made.certificates);
+        series.set_certificates(listener.tls.is_some(), shown.map(label_of).collect());
         Listener {
+            tls: tls.map(|made| Tls { config: made.map(|made| made.config) }),
+            tls_timeout: listener.timeouts.tls,
+            https_redirect: listener.https_redirect,
             name: listener.name.as_str().into(),
             bind: listener.bind.clone(),
             routes: self.table(index, listener),
             default,
             unrouted: self.metrics.route(&listener.name, "none"),
-            series: self.metrics.listener(&listener.name),
+            series,
             trusted: listener.trusted_proxies.clone(),
             pages: listener.error_pages.iter().map(compile_page).collect(),
             via: self.config.server.via,
@@ -263,6 +314,14 @@ impl Listeners<'_> {
 
 fn compile_page(page: &config::ErrorPage) -> Page {
     Page { status: page.status, content_type: page.content_type, body: page.body.clone() }
+}
+
+fn label_of(facts: &crate::tls::Facts) -> CertificateLabel {
+    CertificateLabel {
+        name: facts.name.as_str().into(),
+        serial: facts.serial.as_str().into(),
+        not_after: facts.not_after,
+    }
 }
 
 fn compile_underscores(written: config::Underscores) -> Underscores {

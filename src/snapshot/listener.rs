@@ -29,6 +29,12 @@ pub struct Listener {
     pub unrouted: Arc<RouteSeries>,
     /// Its counters.
     pub series: Arc<ListenerSeries>,
+    /// How TLS is spoken; `None`: cleartext.
+    pub tls: Option<Tls>,
+    /// The handshake.
+    pub tls_timeout: Duration,
+    /// Cleartext requests are answered with the https:// form.
+    pub https_redirect: bool,
     /// Whose forwarding fields are believed.
     pub trusted: Vec<IpNet>,
     /// What stands in place of the text of our own answers.
@@ -70,6 +76,14 @@ pub struct Page {
     pub content_type: &'static str,
     /// The body.
     pub body: Vec<u8>,
+}
+
+/// TLS at a listener.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// How handshakes are made; `None` where that could not be put together after all: then none succeeds, and
+    /// nothing goes in clear.
+    pub config: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl Listener {

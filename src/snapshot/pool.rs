@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
+use super::tls::Origination;
 use crate::backend::Backend;
 use crate::balance::{Algorithm, Balancer, Candidate, Memory};
 use crate::health::Check;
 use crate::observe::{BackendSeries, PoolSeries};
 use crate::resilience::{Policy, RetryBudget};
+use crate::tls::Secure;
 
 /// One pool.
 #[derive(Debug)]
@@ -44,6 +46,7 @@ pub struct Pool {
     pub keep_alive: Duration,
     /// Its counters.
     pub series: Arc<PoolSeries>,
+    pub(super) origination: Option<Origination>,
     pub(super) memory: Arc<Memory>,
     pub(super) roster: ArcSwap<Roster>,
     pub(super) rebuilding: Mutex<()>,
@@ -60,8 +63,32 @@ pub struct Member {
     pub backup: bool,
     /// Most requests in flight; 0: no limit.
     pub limit: u32,
+    /// What TLS is spoken to it.
+    pub security: Security,
     /// Its counters.
     pub series: Arc<BackendSeries>,
+}
+
+/// What TLS is spoken to a backend.
+#[derive(Debug, Clone)]
+pub enum Security {
+    /// None.
+    Plain,
+    /// This.
+    Tls(Arc<Secure>),
+    /// It could not be put together after all: the backend cannot be reached, and nothing goes in clear.
+    Broken,
+}
+
+impl Security {
+    /// Whether a connection on which so much was agreed is as safe as is asked for now.
+    pub fn is_of(&self, agreed: Option<&Arc<Secure>>) -> bool {
+        match self {
+            Self::Plain => agreed.is_none(),
+            Self::Tls(secure) => agreed == Some(secure),
+            Self::Broken => false,
+        }
+    }
 }
 
 /// What a request gives to an algorithm that hashes.
@@ -101,6 +128,8 @@ pub struct Roster {
     pub candidates: Vec<Candidate>,
     /// Their counters, by the same index.
     pub series: Vec<Arc<BackendSeries>>,
+    /// What TLS is spoken to them, by the same index.
+    pub security: Vec<Security>,
     /// Who picks.
     pub balancer: Box<dyn Balancer>,
 }
@@ -144,7 +173,8 @@ impl Roster {
             .map(|m| Candidate { backend: Arc::clone(&m.backend), weight: m.weight, limit: m.limit })
             .collect();
         let series = chosen.iter().map(|m| Arc::clone(&m.series)).collect();
+        let security = chosen.iter().map(|m| m.security.clone()).collect();
         let balancer = (algorithm.build)(&candidates, memory);
-        Self { candidates, series, balancer }
+        Self { candidates, series, security, balancer }
     }
 }

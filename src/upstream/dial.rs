@@ -13,7 +13,8 @@ use tokio::net::TcpStream;
 
 use super::{Connection, OpenGauge, Upstream};
 use crate::backend::Backend;
-use crate::wire::MAX_UNSENT;
+use crate::tls::Secure;
+use crate::wire::{MAX_UNSENT, Session, Stream};
 
 /// How often a worker that waits for a place looks again.
 const RECHECK: Duration = Duration::from_millis(1);
@@ -27,6 +28,9 @@ pub enum DialError {
     /// Not connected in time.
     #[error("connect timeout after {0:?}")]
     TimedOut(Duration),
+    /// Connected, but no TLS came of it.
+    #[error("TLS: {0}")]
+    Tls(io::Error),
     /// Its name has not been resolved.
     #[error("name not resolved")]
     NoAddress,
@@ -40,6 +44,7 @@ pub struct Dialing<'a> {
     limit: u32,
     timeout: Duration,
     deadline: Instant,
+    secure: Option<Arc<Secure>>,
 }
 
 impl<'a> Dialing<'a> {
@@ -50,7 +55,12 @@ impl<'a> Dialing<'a> {
         timeout: Duration,
         deadline: Instant,
     ) -> Self {
-        Self { upstream, backend: Arc::clone(backend), limit, timeout, deadline }
+        Self { upstream, backend: Arc::clone(backend), limit, timeout, deadline, secure: None }
+    }
+
+    /// With TLS; the deadline is of both.
+    pub fn secured(self, secure: Option<Arc<Secure>>) -> Self {
+        Self { secure, ..self }
     }
 
     /// Connects.
@@ -69,7 +79,19 @@ impl<'a> Dialing<'a> {
         if is_to_itself(&stream, address) {
             return Err(DialError::Failed(io::ErrorKind::ConnectionRefused.into()));
         }
-        Ok(Box::new(Connection::new(stream.into(), moves, gauge)))
+        let stream = match &self.secure {
+            None => stream.into(),
+            Some(secure) => self.shake_hands(stream, secure).await?,
+        };
+        Ok(Box::new(Connection::new(stream, self.secure, moves, gauge)))
+    }
+
+    async fn shake_hands(&self, stream: TcpStream, secure: &Secure) -> Result<Stream, DialError> {
+        let session = Session::connect(stream, &secure.config, secure.name.clone(), &self.upstream.blocks);
+        let mut session = Box::new(session.map_err(|error| DialError::Tls(io::Error::other(error)))?);
+        let handshake = poll_fn(|cx| session.poll_handshake(&self.upstream.blocks, cx));
+        Box::pin(self.in_time(handshake)).await?.map_err(DialError::Tls)?;
+        Ok(Stream::Tls(session))
     }
 
     /// Counts the connection, once the backend has room for it.

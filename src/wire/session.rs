@@ -278,3 +278,6 @@ impl Drop for Session {
         while self.tls.wants_write() && matches!(self.tls.write_tls(&mut Outlet(&self.socket)), Ok(1..)) {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@
     reason = "what a test cannot do must fail the test"
 )]
 
+mod certificates;
 mod client;
 mod config;
 mod daemon;
@@ -38,6 +39,8 @@ mod shapes;
 mod siege;
 mod streaming;
 mod timeouts;
+mod tls;
+mod tls_out;
 mod tunnels;
 mod versions;
 mod websockets;

@@ -95,6 +95,8 @@ impl Message {
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) stream: TcpStream,
+    /// What lies between the socket and the bytes below.
+    pub(crate) tls: Option<Box<rustls::Connection>>,
     buffer: Vec<u8>,
     used: usize,
 }
@@ -104,11 +106,36 @@ impl Wire {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: Vec::new(), used: 0 }
+        Self { stream, tls: None, buffer: Vec::new(), used: 0 }
+    }
+
+    /// The same with TLS on it; its handshake is made with the first bytes.
+    pub(crate) fn over_tls(stream: TcpStream, tls: impl Into<rustls::Connection>) -> Self {
+        Self { tls: Some(Box::new(tls.into())), ..Self::new(stream) }
+    }
+
+    /// Makes the handshake.
+    pub(crate) fn shake_hands(&mut self) -> io::Result<()> {
+        let Some(tls) = &mut self.tls else { return Ok(()) };
+        tls.complete_io(&mut self.stream).map(|_| ())
+    }
+
+    /// Says in TLS that nothing more follows.
+    pub(crate) fn close_notify(&mut self) {
+        let Some(tls) = &mut self.tls else { return };
+        tls.send_close_notify();
+        let _ = tls.write_tls(&mut self.stream);
     }
 
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.stream.write_all(bytes.as_ref())
+        let Some(tls) = &mut self.tls else { return self.stream.write_all(bytes.as_ref()) };
+        for piece in bytes.as_ref().chunks(16 * 1024) {
+            tls.writer().write_all(piece)?;
+            while tls.wants_write() || tls.is_handshaking() {
+                tls.complete_io(&mut self.stream)?;
+            }
+        }
+        Ok(())
     }
 
     /// What was read and not taken.
@@ -124,7 +151,11 @@ impl Wire {
         }
         let mut room = [0; 16 * 1024];
         let read = loop {
-            match self.stream.read(&mut room) {
+            let read = match &mut self.tls {
+                None => self.stream.read(&mut room),
+                Some(tls) => read_tls(tls, &mut self.stream, &mut room),
+            };
+            match read {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 other => break other?,
             }
@@ -225,5 +256,21 @@ impl Wire {
         let head = self.head()?.ok_or(ErrorKind::UnexpectedEof)?;
         let (body, trailers) = self.body(head.response_framing(method))?;
         Ok(Message { head, body, trailers })
+    }
+}
+
+/// Reads what TLS holds; an end of the socket without close_notify is an error.
+fn read_tls(tls: &mut rustls::Connection, stream: &mut TcpStream, room: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match tls.reader().read(room) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            read => return read,
+        }
+        tls.read_tls(stream)?;
+        let made_out = tls.process_new_packets().map_err(io::Error::other);
+        while tls.wants_write() {
+            tls.write_tls(stream)?;
+        }
+        made_out?;
     }
 }

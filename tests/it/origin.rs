@@ -72,6 +72,23 @@ impl Origin {
         Self { address, shared }
     }
 
+    /// Runs `script` for every connection, over TLS.
+    pub(crate) fn secured(
+        config: Arc<rustls::ServerConfig>,
+        script: impl Fn(&mut Visit) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(move |visit| {
+            let tls = rustls::ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
+            visit.wire.tls = Some(Box::new(tls.into()));
+            visit.wire.shake_hands()?;
+            let served = script(visit);
+            if served.is_ok() {
+                visit.wire.close_notify();
+            }
+            served
+        })
+    }
+
     /// Answers every request with 200 and `body`.
     pub(crate) fn answering(body: &'static str) -> Self {
         Self::answering_at(SocketAddr::from(([127, 0, 0, 1], 0)), body)

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use super::{Names, Places, unique};
+use super::{Names, Places, tls, unique};
+use crate::config::Vocabulary;
 use crate::config::model::{Limits, Listener, ListenerTimeouts, Underscores};
 use crate::config::page;
 use crate::config::report::{Code, Diagnostic, Findings, Span};
@@ -12,11 +13,12 @@ use crate::config::walk::{Section, Value};
 pub(super) fn build_all(
     sections: &[Section],
     pools: &Names<'_>,
+    vocabulary: &Vocabulary<'_>,
     places: &mut Places,
     findings: &mut Findings,
 ) -> Vec<Listener> {
     let listeners: Vec<Listener> =
-        sections.iter().map(|section| build(section, pools, places, findings)).collect();
+        sections.iter().map(|section| build(section, pools, vocabulary, places, findings)).collect();
     let named = listeners.iter().zip(sections).map(|(listener, section)| {
         let written = section.given("name").is_some();
         (listener.name.as_str(), section.place(if written { "name" } else { "bind" }), written)
@@ -67,7 +69,13 @@ pub(super) fn check_addresses(
     }
 }
 
-fn build(section: &Section, pools: &Names<'_>, places: &mut Places, findings: &mut Findings) -> Listener {
+fn build(
+    section: &Section,
+    pools: &Names<'_>,
+    vocabulary: &Vocabulary<'_>,
+    places: &mut Places,
+    findings: &mut Findings,
+) -> Listener {
     let mut bind = Vec::new();
     let mut binds = Vec::new();
     for item in section.list("bind") {
@@ -86,6 +94,7 @@ fn build(section: &Section, pools: &Names<'_>, places: &mut Places, findings: &m
         (None, None) => first.unwrap_or_default(),
     };
     let pool = section.text("pool").and_then(|pool| pools.find(pool, section.place("pool"), findings));
+    only_with_tls(section, findings);
     places.listeners.push(section.span.clone());
     places.binds.push(binds);
     Listener {
@@ -97,8 +106,27 @@ fn build(section: &Section, pools: &Names<'_>, places: &mut Places, findings: &m
         allow_connect: section.boolean("allow_connect").unwrap_or(false),
         abort_on_close: section.boolean("abort_on_close").unwrap_or(false),
         error_pages: page::load(section, "error_pages", findings),
+        tls: tls::listener(section, vocabulary, findings),
+        https_redirect: section.boolean("https_redirect").unwrap_or(false),
         limits: limits(section.table("limits").unwrap_or(&Section::default())),
         timeouts: timeouts(section.table("timeouts").unwrap_or(&Section::default())),
+    }
+}
+
+/// Keys that mean nothing with TLS, or nothing without it.
+fn only_with_tls(section: &Section, findings: &mut Findings) {
+    let tls = section.given("tls");
+    if let (Some(tls), Some(entry), Some(true)) =
+        (tls, section.given("https_redirect"), section.boolean("https_redirect"))
+    {
+        let message = "`https_redirect` has no meaning beside [listener.tls]: it is the listener of http:// that redirects";
+        let one = Diagnostic::error(Code::Conflict, entry.key.clone(), message).label("nothing reads it");
+        findings.push(one.note(tls.key.clone(), "`tls` is here"));
+    }
+    let timeout = section.table("timeouts").and_then(|timeouts| timeouts.given("tls"));
+    if let (None, Some(entry)) = (tls, timeout) {
+        let message = "`timeouts.tls` has no effect without [listener.tls]";
+        findings.push(Diagnostic::warning(Code::UnusedKey, entry.key.clone(), message));
     }
 }
 
@@ -130,6 +158,7 @@ fn timeouts(section: &Section) -> ListenerTimeouts {
         body: section.duration("body").unwrap_or_default(),
         keep_alive: section.duration("keep_alive").unwrap_or_default(),
         write: section.duration("write").unwrap_or_default(),
+        tls: section.duration("tls").unwrap_or_default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `[pool.NAME]`
 
-use super::{Places, PoolPlaces, unique};
+use super::{Places, PoolPlaces, tls, unique};
+use crate::config::Vocabulary;
 use crate::config::model::{
     Backend, HashKey, Health, HealthKind, PassHost, Pool, PoolTimeouts, Retry, RetryOn,
 };
@@ -10,7 +11,13 @@ use crate::config::walk::{Section, Value};
 /// Keys of `[pool.NAME.health]` that only a request can fulfil.
 const ONLY_HTTP: [&str; 5] = ["path", "host", "method", "expect_status", "expect_body"];
 
-pub(super) fn build(name: &str, section: &Section, places: &mut Places, findings: &mut Findings) -> Pool {
+pub(super) fn build(
+    name: &str,
+    section: &Section,
+    vocabulary: &Vocabulary<'_>,
+    places: &mut Places,
+    findings: &mut Findings,
+) -> Pool {
     let max_connections = section.number("max_connections").map_or(0, to_u32);
     let hash_key = match section.value("hash_key") {
         Some(Value::HashKey(key)) => key.clone(),
@@ -25,13 +32,15 @@ pub(super) fn build(name: &str, section: &Section, places: &mut Places, findings
     let health_section = section.given("health").and_then(|_| section.table("health"));
     let retry_section = section.table("retry").unwrap_or(&none);
     places.pools.push(pool_places(section, health_section, retry_section));
+    let backends = backends(section, max_connections, findings);
     Pool {
         name: name.to_owned(),
         balance: section.text("balance").unwrap_or_default().to_owned(),
         hash_key,
         max_connections,
         pass_host,
-        backends: backends(section, max_connections, findings),
+        tls: tls::pool(section, &backends, vocabulary, findings),
+        backends,
         health: health_section.map(|section| health(section, findings)),
         timeouts: timeouts(section.table("timeouts").unwrap_or(&none)),
         retry: retry(retry_section),
@@ -45,6 +54,7 @@ fn pool_places(section: &Section, health: Option<&Section>, retry: &Section) -> 
         hash_key: section.given("hash_key").map(|entry| entry.key.clone()),
         health_timeout: health.map(|health| health.place("timeout")).unwrap_or_default(),
         health_method: health.map(|health| health.place("method")).unwrap_or_default(),
+        verify: section.table("tls").map(|tls| tls.place("verify")).unwrap_or_default(),
         retry_methods: retry.list("methods").iter().map(|item| item.span.clone()).collect(),
     }
 }

@@ -38,7 +38,13 @@ pub(super) static LISTENER: &[Key] = &[
         doc: "Networks or addresses whose X-Forwarded-* and Forwarded fields are believed.",
     },
     later("proxy_protocol", "off, optional or require", "off", "The PROXY header of trusted peers."),
-    later("https_redirect", "boolean", "false", "Answers 308 to the https:// form."),
+    key(
+        "https_redirect",
+        Kind::Boolean,
+        "false",
+        "Answers 308 to the https:// form of the same URL, at port 443; not where a trusted proxy says that the \
+         request came to it by https.",
+    ),
     key(
         "underscores",
         Kind::Choice { now: &["safe", "allow", "drop", "reject"], later: &[] },
@@ -67,7 +73,13 @@ pub(super) static LISTENER: &[Key] = &[
               at each reload. HTML, JSON or text, by the end of the file's name or else by how it begins. \
               Answers of backends are never replaced.",
     },
-    Key { name: "tls", kind: Kind::Later("table", TLS), default: NONE, doc: "Termination of TLS." },
+    Key {
+        name: "tls",
+        kind: Kind::Table(TLS),
+        default: Preset::Words("cleartext"),
+        doc: "Termination of TLS 1.2 and 1.3, with forward secrecy and authenticated ciphers only; 0-RTT is never \
+              accepted. Files are read at load and at each reload; relative names count from the working directory.",
+    },
     Key {
         name: "limits",
         kind: Kind::Table(LIMITS),
@@ -85,21 +97,66 @@ pub(super) static LISTENER: &[Key] = &[
 static TLS: &[Key] = &[
     Key {
         name: "certificates",
-        kind: Kind::Later("list of tables", CERTIFICATE),
-        default: NONE,
-        doc: "Chosen by SNI, exact name before wildcard.",
+        kind: Kind::List { of: &Kind::Table(CERTIFICATE), empty: false },
+        default: Preset::Words("none: it must stand in the table"),
+        doc: "Chosen by SNI, exact name before wildcard; the first serves clients that name none, or another. Of \
+              several for one name the first is taken that the client can verify, so that ECDSA may stand before \
+              RSA.",
     },
-    later("min_version", "\"1.2\" or \"1.3\"", "1.2", "The oldest version that is spoken."),
-    later("client_ca", "string", "none", "Mutual TLS when set."),
-    later("client_crl", "string", "none", "Revoked client certificates."),
-    later("client_auth", "require or optional", "require", "Whether a client certificate must come."),
-    later("ticket_keys", "string", "made at start", "A file makes sessions valid on every node."),
+    key(
+        "min_version",
+        Kind::Choice { now: &["1.2", "1.3"], later: &[] },
+        "\"1.2\"",
+        "The oldest version that is spoken.",
+    ),
+    Key {
+        name: "client_ca",
+        kind: Kind::Text(Syntax::File),
+        default: NONE,
+        doc: "PEM file of those who sign the certificates of clients: mutual TLS when set.",
+    },
+    Key {
+        name: "client_crl",
+        kind: Kind::Text(Syntax::File),
+        default: NONE,
+        doc: "PEM file of lists of revoked client certificates. A certificate whose signer has no list there is \
+              taken for good; lists that have expired go on to count.",
+    },
+    key(
+        "client_auth",
+        Kind::Choice { now: &["require", "optional"], later: &[] },
+        "\"require\"",
+        "With client_ca: whether a client certificate must come. One that comes must be good in either case.",
+    ),
+    Key {
+        name: "ticket_keys",
+        kind: Kind::Text(Syntax::File),
+        default: Preset::Words("made at start, a new one every 6 hours"),
+        doc: "File with a secret of at least 32 characters on each line (openssl rand -base64 48), the same on every \
+              node: sessions then go on at every node and after a restart. The first line seals, all open: to rotate, \
+              add the new one as second line everywhere, move it to the top, remove the old one.",
+    },
 ];
 
 static CERTIFICATE: &[Key] = &[
-    later("cert", "string", "none", "The chain."),
-    later("key", "string", "none", "The key."),
-    later("ocsp", "string", "none", "A stapled response."),
+    Key {
+        name: "cert",
+        kind: Kind::Text(Syntax::File),
+        default: Preset::Required,
+        doc: "PEM file: the server's certificate, then those that sign it, without the root.",
+    },
+    Key {
+        name: "key",
+        kind: Kind::Text(Syntax::File),
+        default: Preset::Required,
+        doc: "PEM file: its key, unencrypted (PKCS#8, PKCS#1 or SEC1).",
+    },
+    Key {
+        name: "ocsp",
+        kind: Kind::Text(Syntax::File),
+        default: NONE,
+        doc: "DER file: an OCSP response to staple. Whoever renews it sends SIGHUP.",
+    },
 ];
 
 static LIMITS: &[Key] = &[
@@ -163,5 +220,10 @@ static TIMEOUTS: &[Key] = &[
         "\"30s\"",
         "Without progress while the client does not read.",
     ),
-    later("tls", "duration", "10s", "The handshake."),
+    key(
+        "tls",
+        Kind::Duration { zero: false },
+        "\"10s\"",
+        "The handshake of TLS, from the accept to its end.",
+    ),
 ];

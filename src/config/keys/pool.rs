@@ -61,9 +61,10 @@ pub(super) static POOL: &[Key] = &[
     },
     Key {
         name: "tls",
-        kind: Kind::Later("table", TLS),
+        kind: Kind::Table(TLS),
         default: Preset::Words("plain TCP"),
-        doc: "TLS to the backends.",
+        doc: "TLS to the backends, and to their health checks. The handshake counts into timeouts.connect. An empty \
+              table is enough where the backends' certificates are signed by a root of the system.",
     },
     Key {
         name: "health",
@@ -261,11 +262,37 @@ static QUEUE: &[Key] = &[
     later("timeout", "duration", "none", "How long."),
 ];
 static TLS: &[Key] = &[
-    later("ca", "string", "the system's roots", "Who signs the backends' certificates."),
-    later("server_name", "string", "the host of the address", "The name that is asked for."),
-    later("cert", "string", "none", "Client certificate."),
-    later("key", "string", "none", "Its key."),
-    later("verify", "boolean", "true", "Whether the certificate is checked."),
+    Key {
+        name: "ca",
+        kind: Kind::Text(Syntax::File),
+        default: Preset::Words("the system's roots"),
+        doc: "PEM file of those who sign the backends' certificates.",
+    },
+    Key {
+        name: "server_name",
+        kind: Kind::Text(Syntax::Name),
+        default: Preset::Words("the host of the address"),
+        doc: "The name that is asked for, and that the certificate must hold.",
+    },
+    Key {
+        name: "cert",
+        kind: Kind::Text(Syntax::File),
+        default: NONE,
+        doc: "PEM file: our own certificate and those that sign it, for backends that ask for one.",
+    },
+    Key {
+        name: "key",
+        kind: Kind::Text(Syntax::File),
+        default: NONE,
+        doc: "PEM file: its key, unencrypted.",
+    },
+    key(
+        "verify",
+        Kind::Boolean,
+        "true",
+        "Whether the backends' certificates are checked. false lets whoever stands between read and change all; \
+         it is warned of at each load.",
+    ),
 ];
 static PASSIVE: &[Key] = &[
     later("enabled", "boolean", "true", "Whether live traffic is judged."),

@@ -1,0 +1,118 @@
+//! From the files of a configuration to what TLS is done with, and what is wrong with them on the way.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustls::{ClientConfig, ServerConfig};
+
+use crate::config::{self, TlsFlaw, TlsKey};
+use crate::tls::{
+    Authority, Certificate, ClientFiles, Facts, Flaw, Part, Secure, ServerFiles, TicketKeys, client_config,
+    server_config, server_name,
+};
+
+/// What is spoken inside of TLS, by its ALPN name.
+const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
+
+/// TLS at one listener.
+#[derive(Debug, Clone)]
+pub(super) struct Termination {
+    /// How handshakes are made.
+    pub(super) config: Arc<ServerConfig>,
+    /// What it shows to clients.
+    pub(super) certificates: Vec<Facts>,
+}
+
+/// TLS to the backends of one pool.
+#[derive(Debug, Clone)]
+pub(super) struct Origination {
+    pub(super) config: Arc<ClientConfig>,
+    source: config::PoolTls,
+}
+
+/// What is wrong, or doubtful, with the files of a listener.
+pub(super) fn listener_flaws(tls: &config::ListenerTls) -> Vec<TlsFlaw> {
+    let mut doubts = Vec::new();
+    let random = TicketKeys::random(Instant::now());
+    let fatal = terminate(tls, &random, &mut doubts).err();
+    doubts.into_iter().chain(fatal).map(translate).collect()
+}
+
+/// The same of a pool whose backends have these addresses.
+pub(super) fn pool_flaws(tls: &config::PoolTls, addresses: &[&str]) -> Vec<TlsFlaw> {
+    let mut doubts = Vec::new();
+    let fatal = client_config(client_files(tls), PROTOCOLS, &mut doubts).err();
+    let asked = |address: &&str| server_name(tls.server_name.as_deref(), address).err();
+    let name = addresses.iter().find_map(asked);
+    doubts.into_iter().chain(fatal).chain(name).map(translate).collect()
+}
+
+/// Compiles a listener's TLS. `tickets` are those of the process.
+pub(super) fn terminate(
+    tls: &config::ListenerTls,
+    tickets: &Arc<TicketKeys>,
+    doubts: &mut Vec<Flaw>,
+) -> Result<Termination, Flaw> {
+    let mut certificates = Vec::with_capacity(tls.certificates.len());
+    for (n, files) in tls.certificates.iter().enumerate() {
+        certificates.push(Certificate::load(n, &files.chain, &files.key.0, files.ocsp.as_deref(), doubts)?);
+    }
+    let files = ServerFiles {
+        only_13: tls.only_13,
+        client_ca: tls.client_ca.as_deref(),
+        client_crl: tls.client_crl.as_deref(),
+        client_optional: tls.client_optional,
+    };
+    let own;
+    let tickets = match &tls.ticket_keys {
+        Some(secrets) => {
+            own = TicketKeys::from_file(&secrets.0, Instant::now())?;
+            &own
+        }
+        None => tickets,
+    };
+    let config = server_config(&certificates, files, tickets, PROTOCOLS)?;
+    Ok(Termination { config, certificates: certificates.into_iter().map(|one| one.facts).collect() })
+}
+
+/// Compiles a pool's TLS. Where nothing has changed the one from before goes on, with its sessions and open
+/// connections.
+pub(super) fn originate(tls: &config::PoolTls, before: Option<&Origination>) -> Result<Origination, Flaw> {
+    match before {
+        Some(before) if before.source == *tls => Ok(before.clone()),
+        _ => {
+            let config = client_config(client_files(tls), PROTOCOLS, &mut Vec::new())?;
+            Ok(Origination { config, source: tls.clone() })
+        }
+    }
+}
+
+impl Origination {
+    /// TLS to the backend of an address.
+    pub(super) fn to(&self, address: &str) -> Result<Secure, Flaw> {
+        let name = server_name(self.source.server_name.as_deref(), address)?;
+        Ok(Secure { config: Arc::clone(&self.config), name })
+    }
+}
+
+fn client_files(tls: &config::PoolTls) -> ClientFiles<'_> {
+    let authority = match (&tls.ca, tls.verify) {
+        (_, false) => Authority::Anybody,
+        (Some(pem), true) => Authority::File(pem),
+        (None, true) => Authority::System,
+    };
+    ClientFiles { authority, own: tls.own.as_ref().map(|(chain, key)| (&chain[..], &key.0[..])) }
+}
+
+fn translate(flaw: Flaw) -> TlsFlaw {
+    let key = match flaw.part {
+        Part::Chain(n) => TlsKey::Chain(n),
+        Part::Key(n) => TlsKey::Key(n),
+        Part::Ocsp(n) => TlsKey::Ocsp(n),
+        Part::Authority => TlsKey::Authority,
+        Part::Revoked => TlsKey::Revoked,
+        Part::Tickets => TlsKey::Tickets,
+        Part::Name => TlsKey::Name,
+    };
+    TlsFlaw { key, usable: flaw.usable, message: flaw.message, help: flaw.help }
+}
