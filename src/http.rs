@@ -34,7 +34,7 @@ pub use fields::{FieldRef, Fields};
 pub use forwarding::{Forwarding, Origin, client_address, request_id};
 pub use framing::Body;
 pub use hop::Upgrade;
-pub use https::https_form;
+pub use https::{came_by_https, https_form};
 pub use login::{carries_login, offers_login};
 pub use method::Method;
 pub use parse::{HeadLimits, Parsed, leading_blank};

@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::respond::{self, Extra};
 use super::upload::Upload;
 use super::worker::Worker;
-use crate::http::{self, Forwarding, RequestHead, ResponseHead, Version};
+use crate::http::{self, Forwarding, Refusal, RequestHead, ResponseHead, Version};
 use crate::observe::MethodLabel;
 use crate::resilience::{Facts, Failure, Verdict, decide};
 use crate::snapshot::{HostPolicy, Listener, Pool, Route};
@@ -139,8 +139,11 @@ impl<'a> Exchange<'a> {
         if self.request.ends_here {
             return Err(Fault::LastHop);
         }
-        if self.listener.https_redirect && http::https_form(self.request, &self.client.origin).is_some() {
-            return Err(Fault::Redirected);
+        if self.listener.https_redirect && !http::came_by_https(self.request, &self.client.origin) {
+            return Err(match http::https_form(self.request) {
+                Some(_) => Fault::Redirected,
+                None => Fault::Refused(Refusal::bad("no URL that could be sent to https")),
+            });
         }
         if let http::Body::Length(length) = self.request.body
             && self.listener.max_body != 0
@@ -294,7 +297,7 @@ impl<'a> Exchange<'a> {
             (None, Some(status)) => {
                 let keep = answer.keep && self.keeps_client() && !self.unread;
                 let location = match fault {
-                    Fault::Redirected => http::https_form(self.request, &self.client.origin),
+                    Fault::Redirected => http::https_form(self.request),
                     _ => None,
                 };
                 let extra = Extra {

@@ -40,6 +40,7 @@ mod siege;
 mod streaming;
 mod timeouts;
 mod tls;
+mod tls_files;
 mod tls_out;
 mod tunnels;
 mod versions;

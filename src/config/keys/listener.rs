@@ -43,7 +43,7 @@ pub(super) static LISTENER: &[Key] = &[
         Kind::Boolean,
         "false",
         "Answers 308 to the https:// form of the same URL, at port 443; not where a trusted proxy says that the \
-         request came to it by https.",
+         request came to it by https. What names no URL (no Host, OPTIONS *) gets 400.",
     ),
     key(
         "underscores",

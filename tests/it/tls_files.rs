@@ -1,0 +1,160 @@
+//! Certificates as files: their change, their mistakes, and what common tools say to them.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::process::Signal;
+use rustls::{ClientConfig, HandshakeKind};
+
+use crate::certificates::{Authority, Files};
+use crate::client::get;
+use crate::daemon::{BINARY, Daemon, until};
+use crate::origin::Origin;
+use crate::tls::{fetch, kind, secured, serial, tls};
+
+#[test]
+fn a_new_certificate_comes_with_sighup_and_a_wrong_one_does_not() {
+    let (authority, origin) = (Authority::new(), Origin::answering("well"));
+    let own = authority.issue("own", &["crm.test"], 7);
+    let daemon = Daemon::start(&secured(&origin, &tls(&[&own], "")));
+    let shown = |config: &Arc<ClientConfig>| serial(&fetch(daemon.web, config, "crm.test").unwrap().0);
+    let fresh = || Arc::new(authority.client());
+    let expiry = |serial: &str| {
+        daemon.metric(
+            "equipoise_tls_certificate_not_after_timestamp_seconds",
+            &[("serial", serial), ("name", "crm.test")],
+        )
+    };
+    let mut kept = fetch(daemon.web, &fresh(), "crm.test").unwrap().0;
+    assert_eq!((shown(&fresh()), expiry("07")), (7, 3_786_912_000.0));
+    authority.issue("own", &["crm.test"], 8);
+    assert_eq!(shown(&fresh()), 7, "nothing is read without a reload");
+    daemon.signal(Signal::HUP);
+    until("the new one is shown", || (shown(&fresh()) == 8).then_some(()));
+    assert_eq!((expiry("07"), expiry("08")), (0.0, 3_786_912_000.0));
+    assert_eq!(kept.get("/").unwrap().text(), "well", "an open connection goes on");
+    std::fs::copy(authority.issue("other", &["crm.test"], 9).key, &own.key).unwrap();
+    let answer = daemon.ask_to_reload();
+    assert!(answer.status() == 422 && answer.text().contains("is not the key"), "{}", answer.text());
+    assert_eq!(shown(&fresh()), 8);
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_said_at_the_line_that_names_it() {
+    let (authority, origin) = (Authority::new(), Origin::answering("well"));
+    let (one, other) = (authority.issue("one", &["a.test"], 1), authority.issue("other", &["b.test"], 2));
+    let crossed = Files { cert: one.cert.clone(), key: other.key.clone() };
+    let absent = Files { cert: one.cert.clone(), key: authority.dir().join("absent.key") };
+    let locked = Files { key: authority.dir().join("locked.key"), ..one.clone() };
+    let output = Command::new("openssl")
+        .args(["pkcs8", "-topk8", "-passout", "pass:secret", "-in"])
+        .arg(&one.key)
+        .arg("-out")
+        .arg(&locked.key)
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    for (files, code, said) in [
+        (&crossed, "bad-value", "is not the key of the certificate"),
+        (&absent, "unreadable", "absent.key cannot be read"),
+        (&locked, "bad-value", "locked.key holds an encrypted key"),
+    ] {
+        let text = secured(&origin, &tls(&[files], "")).text();
+        let file = authority.dir().join("wrong.toml");
+        std::fs::write(&file, &text).unwrap();
+        let output =
+            Command::new(BINARY).args(["check", "--format", "json", "-c"]).arg(&file).output().unwrap();
+        assert_eq!(output.status.code(), Some(78));
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let line = text.lines().position(|line| line.starts_with("certificates")).unwrap() + 1;
+        let one = &found[0];
+        assert_eq!((&one["code"], &one["line"]), (&code.into(), &line.into()), "{found:#}");
+        assert!(one["message"].as_str().unwrap().contains(said), "{found:#}");
+        assert_eq!(found.as_array().unwrap().len(), 1, "{found:#}");
+    }
+}
+
+/// Old connections and sessions go on, new ones come, and no request of any is lost.
+#[test]
+fn certificates_change_under_load() {
+    let (authority, origin) = (Authority::new(), Origin::answering("well"));
+    let own = authority.issue("own", &["crm.test"], 1);
+    let config = secured(&origin, &tls(&[&own], ""));
+    let daemon = Daemon::start(&config);
+    let stop = AtomicBool::new(false);
+    let served: Vec<u64> = std::thread::scope(|scope| {
+        let load = |_| {
+            scope.spawn(|| {
+                let client = Arc::new(authority.client());
+                let (mut kept, _) = fetch(daemon.web, &client, "crm.test").unwrap();
+                let mut served = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    assert_eq!(kept.get("/").unwrap().text(), "well");
+                    let (wire, text) = fetch(daemon.web, &client, "crm.test").unwrap();
+                    assert_eq!((kind(&wire), &text[..]), (Some(HandshakeKind::Resumed), "well"));
+                    assert_eq!(
+                        fetch(daemon.web, &Arc::new(authority.client()), "crm.test").unwrap().1,
+                        "well"
+                    );
+                    served += 3;
+                }
+                served
+            })
+        };
+        let threads: Vec<_> = (0..4).map(load).collect();
+        for number in 2..22 {
+            authority.issue("own", &["crm.test"], number);
+            daemon.reload(&config);
+            let (wire, _) = fetch(daemon.web, &Arc::new(authority.client()), "crm.test").unwrap();
+            assert_eq!(serial(&wire), number);
+        }
+        stop.store(true, Ordering::Relaxed);
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(served.iter().all(|served| *served > 0), "{served:?}");
+    let (wire, _) = fetch(daemon.web, &Arc::new(authority.client()), "crm.test").unwrap();
+    assert_eq!(serial(&wire), 21);
+}
+
+#[test]
+fn rsa_stands_beside_ecdsa() {
+    let (authority, origin) = (Authority::new(), Origin::answering("well"));
+    let ecdsa = authority.issue("ecdsa", &["crm.test"], 1);
+    let rsa = authority.issue_with(&rcgen::PKCS_RSA_SHA256, "rsa", &["crm.test"], 2);
+    let daemon = Daemon::start(&secured(&origin, &tls(&[&ecdsa, &rsa], "")));
+    let ask = |algorithms: &str| {
+        let output = Command::new("openssl")
+            .args(["s_client", "-connect", &daemon.web.to_string(), "-servername", "crm.test", "-brief"])
+            .args(["-sigalgs", algorithms])
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let both = ask("ecdsa_secp256r1_sha256:rsa_pss_rsae_sha256");
+    assert!(both.contains("Signature type: ECDSA"), "{both}");
+    let only = ask("rsa_pss_rsae_sha256:rsa_pkcs1_sha256");
+    assert!(only.contains("Signature type: RSA-PSS"), "{only}");
+}
+
+#[test]
+fn curl_is_served() {
+    let (authority, origin) = (Authority::new(), Origin::answering("well"));
+    let own = authority.issue("own", &["crm.test"], 1);
+    let daemon = Daemon::start(&secured(&origin, &tls(&[&own], "")));
+    let port = daemon.web.port();
+    let (url, resolve) = (format!("https://crm.test:{port}/"), format!("crm.test:{port}:127.0.0.1"));
+    for version in ["--tlsv1.3", "--tls-max=1.2"] {
+        let output = Command::new("curl")
+            .args(["-sS", "--max-time", "10", "--resolve", &resolve, "--cacert"])
+            .arg(authority.ca())
+            .args(version.split('='))
+            .args([&url, &url, &url])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(said, "wellwellwell", "{version}");
+    }
+    assert_eq!(get(daemon.admin, "/-/healthy").status(), 200);
+}
