@@ -4,13 +4,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::certificate::Certificate;
-use super::{Flaw, Part, provider, server, versions};
+use super::certificate::{Certificate, read_chain};
+use super::{Flaw, Part, der, provider, server, versions};
 
 /// Backends whose sessions one pool remembers.
 const MAX_SESSIONS: usize = 1024;
@@ -88,7 +89,10 @@ pub fn client_config(
     let verifier: Arc<dyn ServerCertVerifier> = match files.authority {
         Authority::Anybody => Arc::new(Believer(provider())),
         Authority::System => verifier(system_roots()?).map_err(|error| unusable(&error))?,
-        Authority::File(pem) => verifier(server::roots(pem)?).map_err(|error| unusable(&error))?,
+        Authority::File(pem) => {
+            let by_chain = verifier(server::roots(pem)?).map_err(|error| unusable(&error))?;
+            Arc::new(Acquaintance { by_chain, known: read_chain(Part::Authority, pem)? })
+        }
     };
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = match files.own {
@@ -118,6 +122,61 @@ fn system_roots() -> Result<RootCertStore, Flaw> {
             .help("install ca-certificates, or set `ca`"));
     }
     Ok(roots)
+}
+
+/// Takes the certificates of a file themselves, beside those that they have signed: what `openssl req -x509`
+/// makes is an authority, and as such rustls would not take it for a server.
+#[derive(Debug)]
+struct Acquaintance {
+    by_chain: Arc<WebPkiServerVerifier>,
+    known: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Acquaintance {
+    fn verify_server_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if !self.known.iter().any(|known| known == shown) {
+            return self.by_chain.verify_server_cert(shown, chain, name, ocsp, now);
+        }
+        verify_server_name(&ParsedCertificate::try_from(shown)?, name)?;
+        let fields = der::certificate(shown).ok_or(CertificateError::BadEncoding)?;
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        if now < fields.not_before {
+            return Err(CertificateError::NotValidYet.into());
+        }
+        if now > fields.not_after {
+            return Err(CertificateError::Expired.into());
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.by_chain.verify_tls12_signature(message, cert, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.by_chain.verify_tls13_signature(message, cert, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.by_chain.supported_verify_schemes()
+    }
 }
 
 /// Takes every certificate, and still lets nobody use one whose key he does not have.

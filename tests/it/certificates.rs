@@ -74,6 +74,22 @@ impl Authority {
         files
     }
 
+    /// One that signs itself, as an authority of its own, and ends with the begin of this year.
+    pub(crate) fn sign_itself(&self, file: &str, names: &[&str], until: i32) -> Files {
+        let key = KeyPair::generate().unwrap();
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_after = date_time_ymd(until, 1, 1);
+        let files = Files {
+            cert: self.dir().join(format!("{file}.pem")),
+            key: self.dir().join(format!("{file}.key")),
+        };
+        std::fs::write(&files.cert, params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(&files.key, key.serialize_pem()).unwrap();
+        files
+    }
+
     /// A list that says that this number is revoked.
     pub(crate) fn revoke(&self, serial: u64) -> PathBuf {
         let revoked = RevokedCertParams {

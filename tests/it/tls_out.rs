@@ -64,6 +64,24 @@ fn a_backend_that_does_not_is_not_sent_a_byte() {
     assert_eq!(get(daemon.web, "/").text(), "well");
 }
 
+/// What `openssl req -x509` makes is both: an authority, and the certificate of the server itself.
+#[test]
+fn a_backend_that_signs_itself_is_known_by_its_certificate() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    for (names, status) in [(["crm.internal"], 502), (["127.0.0.1"], 200)] {
+        let own = authority.sign_itself("itself", &names, 2090);
+        let origin = answering(&authority, &own, false, "well");
+        let daemon = Daemon::start(&to(&origin, &format!("ca = {:?}", own.cert)));
+        assert_eq!(get(daemon.web, "/").status(), status, "{names:?}");
+        daemon.reload(&to(&origin, &format!("ca = {:?}", stranger.ca())));
+        assert_eq!(get(daemon.web, "/").status(), 502);
+    }
+    let old = authority.sign_itself("old", &["127.0.0.1"], 2020);
+    let origin = answering(&authority, &old, false, "well");
+    let daemon = Daemon::start(&to(&origin, &format!("ca = {:?}", old.cert)));
+    assert_eq!(get(daemon.web, "/").status(), 502, "it has expired");
+}
+
 #[test]
 fn without_verification_anybody_is_believed_and_it_is_warned_of() {
     let authority = Authority::new();

@@ -266,7 +266,7 @@ static TLS: &[Key] = &[
         name: "ca",
         kind: Kind::Text(Syntax::File),
         default: Preset::Words("the system's roots"),
-        doc: "PEM file of those who sign the backends' certificates.",
+        doc: "PEM file of those who sign the backends' certificates, or of these themselves where they sign themselves.",
     },
     Key {
         name: "server_name",
