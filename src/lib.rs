@@ -3,6 +3,7 @@
 //! The rooms of the house, from the ground up; an upper one may use lower ones, never the other way
 //! (`tests/layers.rs` holds the table of allowed edges). docs/architecture.md is the guided tour.
 
+pub mod announce;
 pub mod backend;
 pub mod config;
 pub mod drain;

@@ -42,6 +42,7 @@ const ROOMS: &[Room] = &[
         "heads, fields, HTTP/1 parsing, framing and emission; pure: knows no sockets, no config",
         &[],
     ),
+    room("announce", "the PROXY header: who a connection comes from; pure: knows no sockets, no config", &[]),
     room("timer", "deadlines of one worker, checked lazily; knows nobody", &[]),
     room("wire", "sockets and their buffers: what reads and writes have in common; knows nobody", &[]),
     room("drain", "signals the end and waits for it; knows nobody", &[]),
@@ -62,12 +63,12 @@ const ROOMS: &[Room] = &[
     room(
         "upstream",
         "carries one request to one backend; knows no route, no proxy",
-        &["backend", "drain", "http", "observe", "resilience", "timer", "tls", "wire"],
+        &["announce", "backend", "drain", "http", "observe", "resilience", "timer", "tls", "wire"],
     ),
     room(
         "health",
         "probes backends and marks them; knows no snapshot, no proxy",
-        &["backend", "drain", "http", "tls"],
+        &["announce", "backend", "drain", "http", "tls"],
     ),
     room("discovery", "keeps the backends behind names current; knows no proxy", &["backend", "drain"]),
     // compile
@@ -75,6 +76,7 @@ const ROOMS: &[Room] = &[
         "snapshot",
         "the only bridge from config to the runtime rooms; knows no proxy, no listen",
         &[
+            "announce",
             "backend",
             "balance",
             "config",
@@ -93,6 +95,7 @@ const ROOMS: &[Room] = &[
         "proxy",
         "takes one request through its phases; knows no config, no listen, no control",
         &[
+            "announce",
             "backend",
             "balance",
             "drain",
@@ -109,7 +112,7 @@ const ROOMS: &[Room] = &[
     room(
         "listen",
         "accepts and drives client connections; knows no config, no control",
-        &["drain", "http", "observe", "proxy", "snapshot", "timer", "tls", "wire"],
+        &["announce", "drain", "http", "observe", "proxy", "snapshot", "timer", "tls", "wire"],
     ),
     // govern
     room(

@@ -5,6 +5,7 @@
 mod case;
 pub mod heads;
 pub mod house;
+pub mod proxy_header;
 pub mod seeds;
 mod strict;
 

@@ -9,6 +9,16 @@ use crate::house::SEPARATOR;
 
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/http");
 
+/// Headers of the PROXY protocol, behind the octet that says how they are cut.
+const PROXY_HEADERS: [&[u8]; 6] = [
+    b"\0PROXY TCP4 192.0.2.1 192.0.2.2 1 65535\r\nGET ",
+    b"\x25PROXY TCP6 2001:db8::7 ::ffff:192.0.2.2 1 2\r\n",
+    b"\0PROXY UNKNOWN what ever\r\n",
+    b"\x25\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x1e\x7f\0\0\x01\x7f\0\0\x02\x01\xbb\x01\xbb\x01\0\x02h2\x20\0\x0a\x01\0\0\0\0\x21\0\x02v1",
+    b"\0\r\n\r\n\0\r\nQUIT\n\x20\0\0\0GET ",
+    b"\0\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x2b0123456789abcdef0123456789ABCDEF\0\x01\0\x02\x03\0\x04sums",
+];
+
 /// Larger ones are slow, and say little more.
 const LARGEST: usize = 4096;
 
@@ -16,6 +26,9 @@ const LARGEST: usize = 4096;
 pub fn write_if_asked() {
     let Some(folder) = std::env::var_os("EQUIPOISE_SEEDS") else { return };
     let folder = Path::new(&folder);
+    for (number, header) in PROXY_HEADERS.iter().enumerate() {
+        write(folder, "proxy_header", number, header);
+    }
     for (number, case) in Case::read_all(CASES, "requests-").iter().enumerate() {
         let wire = case.bytes(">", ".");
         write(folder, "request_head", number, &[b"\0\x25", &wire[..]].concat());
