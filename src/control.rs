@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, mpsc};
 use crate::backend::Backend;
 use crate::config::{self, Config, Reading, Report};
 use crate::discovery::Names;
-use crate::health::{Event, Monitor, Target, What};
+use crate::health::{Event, Monitor, Opening, Target, What};
 use crate::listen::Command;
 use crate::observe::{CheckResult, Metrics};
 use crate::snapshot::{self, Security, Snapshot};
@@ -245,7 +245,8 @@ impl Control {
                         // Nothing may go there in clear, a check neither.
                         Security::Broken => return None,
                     };
-                    Some(Target { backend: Arc::clone(&member.backend), check: Arc::clone(check), secure })
+                    let opening = Opening { announce: pool.announce, secure };
+                    Some(Target { backend: Arc::clone(&member.backend), check: Arc::clone(check), opening })
                 })
             })
         });

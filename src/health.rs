@@ -13,5 +13,5 @@ mod tests;
 mod watch;
 
 pub use check::{BadCheck, Check, HttpCheck, Kind};
-pub use monitor::{Event, Listener, Monitor, Target, What};
+pub use monitor::{Event, Listener, Monitor, Opening, Target, What};
 pub use probe::Failure;

@@ -15,10 +15,12 @@ use crate::drain::{Phase, Watch};
 use crate::proxy::Worker;
 
 mod accept;
+mod announced;
 mod bind;
 mod drive;
 mod head;
 mod linger;
+mod patience;
 mod queue;
 mod secure;
 mod share;

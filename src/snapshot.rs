@@ -17,7 +17,7 @@ mod pool;
 mod tls;
 
 pub use compile::{compile, vocabulary};
-pub use listener::{Capacity, Counted, Listener, Page, PerAddress, Place, Route, Tls};
+pub use listener::{AcceptProxy, Capacity, Counted, Listener, Page, PerAddress, Place, Route, Tls};
 pub use pool::{HostPolicy, Key, Member, Pool, Roster, Security};
 
 /// One compiled configuration.

@@ -1,13 +1,15 @@
 //! Carry one request to one backend: dial, keep idle connections, find out whether they still live.
 //!
 //! Connections belong to the worker that opened them; nothing crosses threads. An idle one goes back only
-//! by an explicit [`Upstream::release`] after a clean end: a dropped exchange drops its connection.
+//! by an explicit [`Upstream::release`] after a clean end: a dropped exchange drops its connection. One on which a
+//! client was announced serves that client alone, and closes with it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::announce::{Addresses, Announcement};
 use crate::backend::Backend;
 use crate::timer::Wheel;
 use crate::tls::Secure;
@@ -15,9 +17,12 @@ use crate::wire::{Blocks, Buffer, Outgoing, Stream};
 
 mod dial;
 mod fleet;
+mod owned;
 
 pub use dial::{DialError, Dialing};
 pub use fleet::Fleet;
+
+use owned::Owned;
 
 /// Idle connections to one backend that one worker keeps; one more closes the oldest.
 const MAX_IDLE_PER_BACKEND: usize = 1024;
@@ -40,24 +45,14 @@ pub struct Connection {
     pub reused: bool,
     /// The TLS that was agreed on when it was dialled.
     secure: Option<Arc<Secure>>,
+    /// Whom it was announced as, and is for from then on.
+    announced: Option<Announcement>,
     gauge: OpenGauge,
     /// [`Backend::moves`] when it was dialled.
     moves: u32,
 }
 
 impl Connection {
-    fn new(stream: Stream, secure: Option<Arc<Secure>>, moves: u32, gauge: OpenGauge) -> Self {
-        Self {
-            stream,
-            buffer: Buffer::default(),
-            out: Outgoing::default(),
-            reused: false,
-            secure,
-            gauge,
-            moves,
-        }
-    }
-
     /// Whose connection it is.
     pub fn backend(&self) -> &Arc<Backend> {
         &self.gauge.0
@@ -66,6 +61,11 @@ impl Connection {
     /// The TLS that was agreed on when it was dialled; `None`: it goes in clear.
     pub fn secure(&self) -> Option<&Arc<Secure>> {
         self.secure.as_ref()
+    }
+
+    /// Whom it was announced as when it was dialled; `None`: nobody, and it is for everybody.
+    pub fn announced(&self) -> Option<&Announcement> {
+        self.announced.as_ref()
     }
 
     /// Whether it lives and its backend has said nothing that nobody asked for; asks the kernel.
@@ -142,6 +142,7 @@ struct Idle {
 #[derive(Debug)]
 pub struct Upstream {
     idle: RefCell<HashMap<u64, Vec<Idle>, foldhash::fast::FixedState>>,
+    owned: Owned,
     blocks: Blocks,
     wheel: Wheel,
     fleet: Fleet,
@@ -151,12 +152,13 @@ pub struct Upstream {
 impl Upstream {
     /// No connections yet. `fleet` reaches the other workers; this is worker `index` of it.
     pub fn new(wheel: Wheel, blocks: Blocks, fleet: Fleet, index: usize) -> Self {
-        Self { idle: RefCell::default(), blocks, wheel, mailbox: fleet.mailbox(index), fleet }
+        let (idle, owned) = (RefCell::default(), Owned::default());
+        Self { idle, owned, blocks, wheel, mailbox: fleet.mailbox(index), fleet }
     }
 
     /// An idle connection that still lives, the last used one first. With `must_be_recent` only one that
     /// was used within the last second. One of another TLS than `secure` is of an older configuration, which may
-    /// have asked for less: it is closed.
+    /// have asked for less: it is closed. With `announced` only one that announced the same.
     ///
     /// A response that nobody asked for must not become the answer to this request. What arrived before
     /// the last look at the kernel's events is known without a call; so connections that have been idle
@@ -165,9 +167,14 @@ impl Upstream {
         &self,
         backend: &Backend,
         secure: Option<&Arc<Secure>>,
+        announced: Option<&Announcement>,
         must_be_recent: bool,
         now: Instant,
     ) -> Option<Box<Connection>> {
+        if let Some(announced) = announced {
+            let fits = |idle: Idle| idle.unless_stale(secure, TURN.get(), now, &self.blocks);
+            return self.owned.take(backend.id(), announced, must_be_recent, now, fits);
+        }
         let mut pools = self.idle.borrow_mut();
         let pool = pools.get_mut(&backend.id())?;
         let turn = TURN.get();
@@ -179,14 +186,10 @@ impl Upstream {
             if must_be_recent && !pool[at].is_recent(now) {
                 return None; // those below it have been idle for longer still
             }
-            let mut idle = pool.remove(at);
-            backend.idle_gauge().fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
-            let quiet = idle.connection.stream.is_quiet(idle.turn < turn, &self.blocks);
-            if now < idle.expires && quiet && idle.connection.secure.as_ref() == secure {
-                idle.connection.reused = true;
-                return Some(idle.connection);
+            let taken = pool.remove(at).unless_stale(secure, turn, now, &self.blocks);
+            if taken.is_some() {
+                return taken;
             }
-            idle.connection.count_strays();
         }
     }
 
@@ -197,16 +200,24 @@ impl Upstream {
         if backend.is_retired() || moved || keep_for.is_zero() || !connection.buffer.is_empty() {
             return;
         }
-        let id = backend.id();
         connection.buffer.release(&self.blocks);
         connection.out.release(&self.blocks);
         backend.idle_gauge().fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let idle = Idle { connection, turn: TURN.get(), since: now, expires: now + keep_for };
+        if idle.connection.announced.is_some() {
+            return self.owned.keep(idle);
+        }
         let mut pools = self.idle.borrow_mut();
-        let pool = pools.entry(id).or_default();
+        let pool = pools.entry(backend.id()).or_default();
         if pool.len() >= MAX_IDLE_PER_BACKEND {
             close(pool.remove(0));
         }
-        pool.push(Idle { connection, turn: TURN.get(), since: now, expires: now + keep_for });
+        pool.push(idle);
+    }
+
+    /// Closes the idle connections on which a client was announced that has left.
+    pub fn forget(&self, client: &Addresses) {
+        self.owned.forget(client);
     }
 
     /// Opens a connection, by `deadline`. With a `limit` (0: none) on the backend's open connections an
@@ -226,38 +237,37 @@ impl Upstream {
 
     /// Closes what has expired, broken or lost its backend. To be called about once a second.
     pub fn sweep(&self, now: Instant) {
-        self.idle.borrow_mut().retain(|_, pool| {
-            let mut kept = Vec::with_capacity(pool.len());
-            for mut idle in pool.drain(..) {
-                let backend = Arc::clone(idle.connection.backend());
-                let moved = backend.moves() != idle.connection.moves;
-                if backend.is_retired()
-                    || moved
-                    || now >= idle.expires
-                    || !idle.connection.stream.is_quiet(true, &self.blocks)
-                {
-                    idle.connection.count_strays();
-                    close(idle);
-                } else {
-                    kept.push(idle);
-                }
-            }
-            *pool = kept;
-            !pool.is_empty()
-        });
+        self.idle.borrow_mut().retain(|_, pool| sweep(pool, now, &self.blocks));
+        self.owned.retain(|shelf| sweep(shelf, now, &self.blocks));
     }
 
     /// Waits until other workers need places, and closes the oldest idle connection to each backend they
     /// name.
     pub async fn give_way(&self) {
         for backend_id in self.mailbox.take().await {
-            if let Some(pool) = self.idle.borrow_mut().get_mut(&backend_id)
-                && !pool.is_empty()
-            {
-                close(pool.remove(0));
+            match self.idle.borrow_mut().get_mut(&backend_id) {
+                Some(pool) if !pool.is_empty() => close(pool.remove(0)),
+                _ => self.owned.give_way(backend_id),
             }
         }
     }
+}
+
+/// Closes those that have expired, broken or lost their backend. Says whether any is left.
+fn sweep(shelf: &mut Vec<Idle>, now: Instant, blocks: &Blocks) -> bool {
+    let mut kept = Vec::with_capacity(shelf.len());
+    for mut idle in shelf.drain(..) {
+        let backend = idle.connection.backend();
+        let gone = backend.is_retired() || backend.moves() != idle.connection.moves;
+        if gone || now >= idle.expires || !idle.connection.stream.is_quiet(true, blocks) {
+            idle.connection.count_strays();
+            close(idle);
+        } else {
+            kept.push(idle);
+        }
+    }
+    *shelf = kept;
+    !shelf.is_empty()
 }
 
 fn close(idle: Idle) {
@@ -267,5 +277,23 @@ fn close(idle: Idle) {
 impl Idle {
     fn is_recent(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.since) < FRESH_ENOUGH
+    }
+
+    /// Takes it into use, unless it has expired, has something to say, or is of another TLS.
+    fn unless_stale(
+        mut self,
+        secure: Option<&Arc<Secure>>,
+        turn: u64,
+        now: Instant,
+        blocks: &Blocks,
+    ) -> Option<Box<Connection>> {
+        self.connection.backend().idle_gauge().fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        let quiet = self.connection.stream.is_quiet(self.turn < turn, blocks);
+        if now < self.expires && quiet && self.connection.secure.as_ref() == secure {
+            self.connection.reused = true;
+            return Some(self.connection);
+        }
+        self.connection.count_strays();
+        None
     }
 }

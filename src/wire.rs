@@ -180,6 +180,36 @@ fn recv(stream: &TcpStream, bytes: &mut Vec<u8>) -> Option<io::Result<usize>> {
     settled(outcome)
 }
 
+/// Bytes that are looked at in one go by [`poll_take`].
+const MAX_AHEAD: usize = 1024;
+
+/// Shows what comes next on a socket, and then reads as much of it as `wanted` says, to the byte: the rest is left
+/// to whoever reads on. Gives how many bytes were shown; 0 at the end of the stream.
+pub fn poll_take(
+    socket: &TcpStream,
+    wanted: impl FnOnce(&[u8]) -> usize,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut ahead = [0; MAX_AHEAD];
+    loop {
+        ready!(socket.poll_read_ready(cx))?;
+        let mut outcome = Err(Errno::AGAIN);
+        let _ = socket.try_io(Interest::READABLE, || {
+            outcome = rustix::net::recv(socket, &mut ahead, RecvFlags::PEEK).map(|(n, _)| n);
+            // Nothing is known to be empty before it is read.
+            readiness(outcome, 0)
+        });
+        let Some(shown) = settled(outcome) else { continue };
+        let shown = shown?;
+        let wanted = wanted(&ahead[..shown]).min(shown);
+        if wanted > 0 && rustix::net::recv(socket, &mut ahead[..wanted], RecvFlags::empty())?.0 < wanted {
+            // What lies in the kernel does not go away.
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        return Poll::Ready(Ok(shown));
+    }
+}
+
 /// Writes once, first `head` and then `tail`; 0 bytes are an error.
 ///
 /// A socket takes what it is given as a rule: tokio is asked only about one that did not.

@@ -94,6 +94,8 @@ pub struct Listener {
     pub pool: Option<usize>,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether connections begin with a PROXY header; not off only with `trusted_proxies`. Default off.
+    pub proxy_protocol: AcceptProxy,
     /// What becomes of field names with underscores. Default safe.
     pub underscores: Underscores,
     /// Whether CONNECT is passed on. Default false: it gets 501.
@@ -110,6 +112,17 @@ pub struct Listener {
     pub limits: Limits,
     /// `[listener.timeouts]`
     pub timeouts: ListenerTimeouts,
+}
+
+/// `proxy_protocol` of a listener
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AcceptProxy {
+    /// They do not.
+    Off,
+    /// Those of trusted peers may.
+    Optional,
+    /// All must, and come from trusted peers.
+    Require,
 }
 
 /// One element of `error_pages`, its file read.
@@ -218,6 +231,8 @@ pub struct Pool {
     pub pass_host: PassHost,
     /// At least one; names unique within the pool.
     pub backends: Vec<Backend>,
+    /// Whether the backends are sent a PROXY header. Default off.
+    pub proxy_protocol: SendProxy,
     /// `[pool.NAME.tls]`; `None`: plain TCP.
     pub tls: Option<PoolTls>,
     /// `[pool.NAME.health]`; `None`: no active checks.
@@ -254,6 +269,17 @@ pub enum PassHost {
     Backend,
     /// A fixed one.
     Fixed(String),
+}
+
+/// `proxy_protocol` of a pool
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendProxy {
+    /// None.
+    Off,
+    /// The line of text.
+    V1,
+    /// The packet.
+    V2,
 }
 
 /// One element of `backends`

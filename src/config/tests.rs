@@ -1,3 +1,5 @@
+mod listeners;
+
 use std::time::Duration;
 
 use proptest::prelude::*;

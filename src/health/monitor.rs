@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::check::Check;
 use super::watch::Watch;
+use crate::announce::Version;
 use crate::backend::Backend;
 use crate::tls::Secure;
 
@@ -24,7 +25,16 @@ pub struct Target {
     pub backend: Arc<Backend>,
     /// Its pool's check.
     pub check: Arc<Check>,
-    /// The TLS that is spoken to it; `None`: plain TCP.
+    /// How a connection to it begins.
+    pub opening: Opening,
+}
+
+/// How a connection to a backend begins, before the first byte of HTTP.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Opening {
+    /// By a PROXY header of this form, which says that the connection is our own; `None`: without.
+    pub announce: Option<Version>,
+    /// By a handshake of TLS; `None`: in clear.
     pub secure: Option<Arc<Secure>>,
 }
 
@@ -92,7 +102,7 @@ impl Monitor {
             let id = target.backend.id();
             match before.remove(&id) {
                 Some(running)
-                    if running.target.check == target.check && running.target.secure == target.secure =>
+                    if running.target.check == target.check && running.target.opening == target.opening =>
                 {
                     self.running.insert(id, running);
                 }

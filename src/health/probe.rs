@@ -14,13 +14,13 @@ use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST, HeaderValue, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::check::{Check, HttpCheck, Kind};
-use crate::tls::Secure;
+use super::monitor::Opening;
 
 /// A longer response head is refused. hyper looks before it reads on, so that up to twice as much may have
 /// been read by then.
@@ -31,13 +31,13 @@ const BODY_MAX: usize = 16 * 1024;
 
 const AGENT: &str = concat!("equipoise-health/", env!("CARGO_PKG_VERSION"));
 
-/// Probes one address once, over TLS where it is spoken to the backend. `host` is sent where the check names none.
+/// Probes one address once. `host` is sent where the check names none.
 ///
 /// # Errors
 /// Why the backend did not pass.
 pub(super) async fn probe(
     check: &Check,
-    secure: Option<&Secure>,
+    opening: &Opening,
     mut address: SocketAddr,
     host: &str,
 ) -> Result<(), Failure> {
@@ -45,22 +45,20 @@ pub(super) async fn probe(
         address.set_port(port);
     }
     let deadline = Instant::now() + check.timeout;
-    let stream = match timeout_at(deadline, TcpStream::connect(address)).await {
+    let mut stream = match timeout_at(deadline, TcpStream::connect(address)).await {
         Ok(connected) => connected.map_err(|error| Failure::of_connect(&error))?,
         Err(_) => return Err(Failure::ConnectTimeout),
     };
-    let late = Err(Failure::Timeout(check.timeout));
-    match secure {
-        None => timeout_at(deadline, tell(&check.kind, stream, host)).await.unwrap_or(late),
-        Some(secure) => {
-            let asked = async {
-                let connector = TlsConnector::from(Arc::clone(&secure.config));
-                let stream = connector.connect(secure.name.clone(), stream).await;
-                tell(&check.kind, stream.map_err(|error| Failure::Tls(error.to_string().into()))?, host).await
-            };
-            timeout_at(deadline, asked).await.unwrap_or(late)
+    let asked = async {
+        if let Some(version) = opening.announce {
+            stream.write_all(version.own_header()).await.map_err(|_| Failure::Closed)?;
         }
-    }
+        let Some(secure) = &opening.secure else { return tell(&check.kind, stream, host).await };
+        let connector = TlsConnector::from(Arc::clone(&secure.config));
+        let stream = connector.connect(secure.name.clone(), stream).await;
+        tell(&check.kind, stream.map_err(|error| Failure::Tls(error.to_string().into()))?, host).await
+    };
+    timeout_at(deadline, asked).await.unwrap_or(Err(Failure::Timeout(check.timeout)))
 }
 
 async fn tell(kind: &Kind, stream: impl AsyncRead + AsyncWrite + Unpin, host: &str) -> Result<(), Failure> {

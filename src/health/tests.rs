@@ -103,7 +103,7 @@ fn backend(address: Option<SocketAddr>) -> Arc<Backend> {
 
 async fn verdict(act: Act, check: &Check) -> Result<(), Failure> {
     let server = Server::start(act).await;
-    probe(check, None, server.address, "app.internal:8080").await
+    probe(check, &Opening::default(), server.address, "app.internal:8080").await
 }
 
 #[tokio::test]
@@ -143,11 +143,13 @@ async fn bodies_are_searched_within_their_first_16_kib() {
 async fn the_request_says_who_asks() {
     let server = Server::start(status(200)).await;
     let mut asks = check(http(&[200..=200], None));
-    probe(&asks, None, server.address, "app.internal:8080").await.unwrap();
+    probe(&asks, &Opening::default(), server.address, "app.internal:8080").await.unwrap();
     asks.kind = Kind::Http(HttpCheck::new("HEAD", "/", Some("crm.example.com"), &[200..=200], None).unwrap());
     // The check's port replaces the backend's.
     asks.port = Some(server.address.port());
-    probe(&asks, None, SocketAddr::from(([127, 0, 0, 1], 1)), "app.internal:8080").await.unwrap();
+    probe(&asks, &Opening::default(), SocketAddr::from(([127, 0, 0, 1], 1)), "app.internal:8080")
+        .await
+        .unwrap();
     let heads = server.heads.lock().unwrap();
     let agent = concat!("user-agent: equipoise-health/", env!("CARGO_PKG_VERSION"), "\r\n");
     for (head, start, host) in [
@@ -164,9 +166,9 @@ async fn connects_are_judged() {
     let tcp = check(Kind::Tcp);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    assert_eq!(probe(&tcp, None, address, "").await, Ok(()));
+    assert_eq!(probe(&tcp, &Opening::default(), address, "").await, Ok(()));
     drop(listener);
-    assert_eq!(probe(&tcp, None, address, "").await, Err(Failure::ConnectRefused));
+    assert_eq!(probe(&tcp, &Opening::default(), address, "").await, Err(Failure::ConnectRefused));
 }
 
 #[test]
@@ -225,7 +227,7 @@ async fn a_backend_goes_down_and_comes_back() {
     monitor.reconcile(vec![Target {
         backend: Arc::clone(&backend),
         check: Arc::clone(&check),
-        secure: None,
+        opening: Opening::default(),
     }]);
     assert_eq!(
         events.recv().await.map(|what| matches!(what, What::Probed { result: "passed", .. })),
@@ -252,7 +254,11 @@ async fn the_first_result_alone_decides_and_names_come_and_go() {
     backend.condition().set(false, "name does not resolve: no such host");
     let (mut monitor, mut events) = monitor();
     let slow = Check { interval: MS * 60_000, down_interval: MS * 60_000, ..check(http(&[200..=399], None)) };
-    monitor.reconcile(vec![Target { backend: Arc::clone(&backend), check: Arc::new(slow), secure: None }]);
+    monitor.reconcile(vec![Target {
+        backend: Arc::clone(&backend),
+        check: Arc::new(slow),
+        opening: Opening::default(),
+    }]);
     tokio::task::yield_now().await;
     assert!(events.try_recv().is_err(), "nobody is asked without an address");
     assert_eq!(&*backend.condition().reason(), "name does not resolve: no such host");
@@ -270,7 +276,11 @@ async fn a_failed_connect_of_traffic_is_looked_into_at_once() {
     let backend = backend(Some(server.address));
     let (mut monitor, mut events) = monitor();
     let slow = Check { interval: MS * 60_000, ..check(http(&[200..=399], None)) };
-    monitor.reconcile(vec![Target { backend: Arc::clone(&backend), check: Arc::new(slow), secure: None }]);
+    monitor.reconcile(vec![Target {
+        backend: Arc::clone(&backend),
+        check: Arc::new(slow),
+        opening: Opening::default(),
+    }]);
     assert!(events.recv().await.is_some());
     server.play(Act::Answer(Vec::new()));
     backend.want_probe();
@@ -286,7 +296,11 @@ async fn reconciling_keeps_what_is_known() {
     let (mut monitor, mut events) = monitor();
     let slow = Check { down_interval: MS * 60_000, ..check(http(&[200..=399], None)) };
     let target = |check: &Check| {
-        vec![Target { backend: Arc::clone(&backend), check: Arc::new(check.clone()), secure: None }]
+        vec![Target {
+            backend: Arc::clone(&backend),
+            check: Arc::new(check.clone()),
+            opening: Opening::default(),
+        }]
     };
     monitor.reconcile(target(&slow));
     assert!(!change(&mut events).await.1);
@@ -321,7 +335,11 @@ async fn intervals_follow_the_state() {
     timed.interval = MS * 2_000;
     timed.fast_interval = MS * 500;
     timed.down_interval = MS * 4_000;
-    monitor.reconcile(vec![Target { backend: Arc::clone(&backend), check: Arc::new(timed), secure: None }]);
+    monitor.reconcile(vec![Target {
+        backend: Arc::clone(&backend),
+        check: Arc::new(timed),
+        opening: Opening::default(),
+    }]);
     let mut times = Vec::new();
     while times.len() < 30 {
         if let (What::Probed { .. }, at) = events.recv().await.unwrap() {

@@ -53,8 +53,8 @@ impl Watch {
     async fn probe_once(&mut self, address: SocketAddr) {
         let begun = Instant::now();
         let backend = &self.target.backend;
-        let Target { check, secure, .. } = &self.target;
-        let verdict = probe(check, secure.as_deref(), address, &backend.identity().address).await;
+        let Target { check, opening, .. } = &self.target;
+        let verdict = probe(check, opening, address, &backend.identity().address).await;
         let result = verdict.as_ref().err().map_or("passed", Failure::result);
         (self.on_event)(self.event(What::Probed { result, elapsed: begun.elapsed() }));
         self.hint(&verdict);

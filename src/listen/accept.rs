@@ -15,7 +15,7 @@ use super::share::{Guest, Neighbours};
 use super::table::{Hold, Table};
 use crate::observe::Reason;
 use crate::proxy::Worker;
-use crate::snapshot::{Listener, Place};
+use crate::snapshot::{AcceptProxy, Listener, Place};
 
 /// How long a worker that is out of descriptors waits before it accepts again: the kernel holds the
 /// clients meanwhile, and trying at once would burn the core.
@@ -185,6 +185,10 @@ impl Door {
         self.troubled.set(false);
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let trusted = listener.trusts(peer.ip());
+        if listener.accept_proxy == AcceptProxy::Require && !trusted {
+            listener.series.rejected(self.worker.index, Reason::ProxyUntrusted);
+            return;
+        }
         let limited = listener.max_per_address > 0 && !trusted;
         let counted = limited.then(|| listener.per_address.take(peer.ip(), listener.max_per_address));
         if let Some(None) = counted {

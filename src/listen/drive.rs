@@ -12,10 +12,11 @@ use tokio::net::TcpStream;
 use super::head::NoHead;
 use super::share::{Guest, Share};
 use super::table::{Chair, Table};
+use crate::announce::Header;
 use crate::http::Origin;
 use crate::observe::ListenerSeries;
 use crate::proxy::{self, After, Client, Desk, Seat, Worker};
-use crate::snapshot::{Counted, Listener, Place, Snapshot};
+use crate::snapshot::{AcceptProxy, Counted, Listener, Place, Snapshot};
 use crate::timer::Timer;
 use crate::wire::Stream;
 
@@ -47,6 +48,7 @@ pub(super) fn begin(worker: &Rc<Worker>, table: &Rc<Table>, guest: Guest, now: I
     // Both of one moment: a listener older than its snapshot would never be looked up again.
     let listener = snapshot.listener(&listener.name).cloned().unwrap_or(listener);
     let secure = listener.tls.is_some();
+    let announced = listener.accept_proxy != AcceptProxy::Off && visit.trusted;
     let newcomer = Newcomer {
         worker: Rc::clone(worker),
         origin: Origin::new(visit.peer, visit.port, secure, visit.trusted),
@@ -56,12 +58,15 @@ pub(super) fn begin(worker: &Rc<Worker>, table: &Rc<Table>, guest: Guest, now: I
         open: Open::new(&listener, worker.index),
         listener,
         chair,
+        port: visit.port,
         places: visit.places,
+        announced: None,
         share: visit.share,
     };
-    let task = match secure {
-        false => tokio::task::spawn_local(newcomer.drive(stream.into()).run(now)),
-        true => tokio::task::spawn_local(newcomer.secured(stream, now)),
+    let task = match (announced, secure) {
+        (true, _) => tokio::task::spawn_local(newcomer.announced(stream, now)),
+        (false, false) => tokio::task::spawn_local(newcomer.drive(stream.into()).run(now)),
+        (false, true) => tokio::task::spawn_local(newcomer.secured(stream, now)),
     };
     table.served_by(index, task.abort_handle());
 }
@@ -76,7 +81,11 @@ pub(super) struct Newcomer {
     snapshot: Arc<Snapshot>,
     open: Open,
     pub(super) chair: Chair,
-    places: (Place, Option<Counted>),
+    /// The port that it came to.
+    pub(super) port: u16,
+    pub(super) places: (Place, Option<Counted>),
+    /// The PROXY header that it began with.
+    pub(super) announced: Option<Box<Header>>,
     share: Share,
 }
 
@@ -84,7 +93,7 @@ impl Newcomer {
     pub(super) fn drive(self, stream: Stream) -> Box<Drive> {
         // In a box: a future holds what it was given twice, where it came in and where it is used.
         Box::new(Drive {
-            client: Client::new(stream, self.origin, self.timer, self.seat),
+            client: Client::new(stream, self.origin, self.announced, self.timer, self.seat),
             worker: self.worker,
             listener: self.listener,
             snapshot: self.snapshot,
@@ -209,6 +218,7 @@ impl Drop for Drive {
             // Ended from outside in the midst of an exchange.
             self.client.stream.abort();
         }
+        self.client.leave(&self.worker.upstream);
         self.client.buffer.consume(self.client.buffer.len());
         self.client.buffer.release(&self.worker.blocks);
         self.client.out.clear();

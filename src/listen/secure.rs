@@ -1,10 +1,9 @@
 //! The handshake of TLS, before the first byte of HTTP.
 
-use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustls::{PeerIncompatible, ServerConfig};
 use tokio::net::TcpStream;
@@ -12,10 +11,6 @@ use tokio::net::TcpStream;
 use super::drive::Newcomer;
 use crate::observe::Handshake;
 use crate::wire::{Session, Stream};
-
-/// How long a client that has said nothing is waited for once the end has been announced, or its place is
-/// needed.
-const GRACE: Duration = Duration::from_millis(500);
 
 /// A handshake that has begun, or a client that has not said anything.
 enum Greeting {
@@ -36,27 +31,8 @@ impl Newcomer {
     async fn shake_hands(&self, socket: TcpStream, accepted: Instant) -> Option<Stream> {
         let config = self.listener.tls.as_ref().and_then(|tls| tls.config.as_ref())?;
         let due = accepted + self.listener.tls_timeout;
-        self.timer.arm(due);
-        self.chair.doze();
-        let (mut greeting, mut graced) = (Greeting::Silent(socket), false);
-        let made = poll_fn(|cx| {
-            self.timer.wake(cx.waker());
-            *self.seat.waker.borrow_mut() = Some(cx.waker().clone());
-            if let Poll::Ready(made) = self.poll_greeting(&mut greeting, config, cx) {
-                return Poll::Ready(made);
-            }
-            if self.timer.has_fired() {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            if !graced && (self.seat.leave.get() || self.worker.is_draining()) {
-                graced = true;
-                self.timer.arm(due.min(Instant::now() + GRACE));
-            }
-            Poll::Pending
-        })
-        .await;
-        self.chair.rouse();
-        self.timer.disarm();
+        let mut greeting = Greeting::Silent(socket);
+        let made = self.within(due, |cx| self.poll_greeting(&mut greeting, config, cx)).await;
         let result = match &made {
             Ok(session) if session.tls().handshake_kind() == Some(rustls::HandshakeKind::Resumed) => {
                 Handshake::Resumed

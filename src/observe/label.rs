@@ -202,6 +202,12 @@ closed_set! {
         ClientTimeout = "client_timeout",
         /// Above `max_connections_per_ip` or `max_connections`: closed.
         ConnectionLimit = "connection_limit",
+        /// A PROXY header was required of a peer that is not in `trusted_proxies`: closed.
+        ProxyUntrusted = "proxy_untrusted",
+        /// A PROXY header was required, and something else came: closed.
+        ProxyMissing = "proxy_missing",
+        /// A PROXY header that is none, or too long: closed.
+        ProxyInvalid = "proxy_invalid",
         /// No backend was usable: 503.
         NoBackend = "no_backend",
         /// Every usable backend was full: 503.

@@ -207,13 +207,19 @@ impl Exchange<'_> {
                 return Ok(Err(Failure::Connect));
             }
         };
-        if reuse && let Some(connection) = self.worker.upstream.idle(backend, secure, must_be_recent, now) {
+        // A client that has gone cannot be announced.
+        let announced = pool.announce.map(|version| self.client.announcement(version));
+        let announced = announced.transpose().map_err(|_| Fault::ClientLeft)?;
+        let upstream = &self.worker.upstream;
+        if reuse
+            && let Some(connection) = upstream.idle(backend, secure, announced.as_ref(), must_be_recent, now)
+        {
             return Ok(Ok(connection));
         }
         let due = now + pool.connect_timeout;
         let due = self.deadline.map_or(due, |deadline| deadline.min(due));
-        let dial = self.worker.upstream.dial(backend, attempt.limit, pool.connect_timeout, due);
-        match dial.secured(secure.cloned()).connect().await {
+        let dial = upstream.dial(backend, attempt.limit, pool.connect_timeout, due);
+        match dial.announced(announced).secured(secure.cloned()).connect().await {
             Ok(connection) => {
                 pool.budget.on_connected(backend.id(), Instant::now());
                 Ok(Ok(connection))

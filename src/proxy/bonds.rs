@@ -41,6 +41,10 @@ impl Bonds {
         if member.is_some_and(|member| !member.security.is_of(connection.secure())) {
             return None;
         }
+        // The pool has been told since to announce its clients, or in other words, or not to.
+        if connection.announced().map(|said| said.version) != route.pool.announce {
+            return None;
+        }
         connection.reused = true;
         Some(connection)
     }

@@ -6,9 +6,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use super::bonds::Bonds;
+use crate::announce::{self, Addresses, Announcement};
 use crate::http::Origin;
 use crate::snapshot::Listener;
 use crate::timer::Timer;
+use crate::upstream::Upstream;
 use crate::wire::{Blocks, Buffer, Outgoing, Stream};
 
 /// Bytes of further requests that are read while one is being served: enough to see a client leave,
@@ -26,6 +28,10 @@ pub struct Client {
     pub out: Outgoing,
     /// Who it is.
     pub origin: Origin,
+    /// The PROXY header that it began with.
+    pub announced: Option<Box<announce::Header>>,
+    /// What backends are told of it, where it has been announced to one.
+    ends: Option<Rc<Addresses>>,
     /// Its one deadline.
     pub timer: Timer,
     /// Its place among the worker's connections.
@@ -79,12 +85,20 @@ pub(super) enum Watched {
 
 impl Client {
     /// A connection that has just been accepted.
-    pub fn new(stream: Stream, origin: Origin, timer: Timer, seat: Rc<Seat>) -> Self {
+    pub fn new(
+        stream: Stream,
+        origin: Origin,
+        announced: Option<Box<announce::Header>>,
+        timer: Timer,
+        seat: Rc<Seat>,
+    ) -> Self {
         Self {
             stream,
             buffer: Buffer::default(),
             out: Outgoing::default(),
             origin,
+            announced,
+            ends: None,
             timer,
             seat,
             read: 0,
@@ -97,6 +111,39 @@ impl Client {
     /// Lets go of what leads to backends that a reload has removed.
     pub fn follow_reload(&mut self) {
         self.bonds.drop_retired();
+    }
+
+    /// What a backend is told of this client before the first byte.
+    ///
+    /// # Errors
+    /// The client's connection is gone, and nothing is known of where it went.
+    pub(super) fn announcement(&mut self, version: announce::Version) -> io::Result<Announcement> {
+        let addresses = match &self.ends {
+            Some(ends) => Rc::clone(ends),
+            None => {
+                let said = self.announced.as_ref().and_then(|header| header.addresses);
+                let own = || Ok(Addresses::new(self.origin.peer, self.stream.socket().local_addr()?));
+                Rc::new(said.map_or_else(own, io::Result::Ok)?)
+            }
+        };
+        self.ends = Some(Rc::clone(&addresses));
+        Ok(Announcement { version, addresses })
+    }
+
+    /// Nobody else may use the connections on which it was announced.
+    pub fn leave(&mut self, upstream: &Upstream) {
+        if let Some(ends) = self.ends.take() {
+            upstream.forget(&ends);
+        }
+    }
+
+    /// Puts before all that will come what has been read of the connection already.
+    pub fn read_ahead(&mut self, bytes: &[u8], blocks: &Blocks) {
+        if !bytes.is_empty() {
+            let taken = self.buffer.append(bytes, blocks);
+            debug_assert_eq!(taken, bytes.len(), "a header's beginning fits what is always granted");
+            self.came(taken);
+        }
     }
 
     /// Reads once.

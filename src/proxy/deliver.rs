@@ -84,12 +84,12 @@ impl Exchange<'_> {
 
     /// Keeps the backend's connection after a clean end: for everybody, or for this client alone.
     fn keep(&mut self, route: &Route, connection: Box<Connection>, keep_client: bool) {
+        let own = self.bound || connection.announced().is_some();
+        if own && !keep_client {
+            return; // one that nobody will ask for again is better closed now
+        }
         if self.bound {
-            // One that nobody will ask for again is better closed now.
-            if keep_client {
-                self.client.bonds.keep(route, connection, &self.worker.blocks);
-            }
-            return;
+            return self.client.bonds.keep(route, connection, &self.worker.blocks);
         }
         let keep_alive = route.pool.keep_alive;
         let keep_for = match self.scratch.response.keep_alive_timeout {

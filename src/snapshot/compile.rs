@@ -4,9 +4,10 @@ use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use super::Snapshot;
-use super::listener::{Capacity, Listener, Page, PerAddress, Route, Tls};
+use super::listener::{AcceptProxy, Capacity, Listener, Page, PerAddress, Route, Tls};
 use super::pool::{HostPolicy, Key, Member, Pool, Roster, Security};
 use super::tls::{self, Origination};
+use crate::announce;
 use crate::backend::{Backend, Identity};
 use crate::balance::{self, KeySource, Memory};
 use crate::config;
@@ -90,6 +91,11 @@ fn compile_pool(
             config::PassHost::Client => HostPolicy::Client,
             config::PassHost::Backend => HostPolicy::Backend,
             config::PassHost::Fixed(host) => HostPolicy::Fixed(host.as_str().into()),
+        },
+        announce: match pool.proxy_protocol {
+            config::SendProxy::Off => None,
+            config::SendProxy::V1 => Some(announce::Version::V1),
+            config::SendProxy::V2 => Some(announce::Version::V2),
         },
         check: pool.health.as_ref().map(|health| Arc::new(compile_check(health))),
         retry: compile_retry(&pool.retry),
@@ -245,6 +251,11 @@ impl Listeners<'_> {
             unrouted: self.metrics.route(&listener.name, "none"),
             series,
             trusted: listener.trusted_proxies.clone(),
+            accept_proxy: match listener.proxy_protocol {
+                config::AcceptProxy::Off => AcceptProxy::Off,
+                config::AcceptProxy::Optional => AcceptProxy::Optional,
+                config::AcceptProxy::Require => AcceptProxy::Require,
+            },
             pages: listener.error_pages.iter().map(compile_page).collect(),
             via: self.config.server.via,
             abort_on_close: listener.abort_on_close,

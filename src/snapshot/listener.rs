@@ -35,8 +35,10 @@ pub struct Listener {
     pub tls_timeout: Duration,
     /// Cleartext requests are answered with the https:// form.
     pub https_redirect: bool,
-    /// Whose forwarding fields are believed.
+    /// Whose forwarding fields and PROXY header are believed.
     pub trusted: Vec<IpNet>,
+    /// Whether connections begin with a PROXY header.
+    pub accept_proxy: AcceptProxy,
     /// What stands in place of the text of our own answers.
     pub pages: Vec<Page>,
     /// Whether Via is added both ways.
@@ -76,6 +78,17 @@ pub struct Page {
     pub content_type: &'static str,
     /// The body.
     pub body: Vec<u8>,
+}
+
+/// Whether connections begin with a PROXY header. It is read of trusted peers only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AcceptProxy {
+    /// They do not.
+    Off,
+    /// Those of trusted peers may.
+    Optional,
+    /// All must: others are closed.
+    Require,
 }
 
 /// TLS at a listener.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use super::tls::Origination;
+use crate::announce;
 use crate::backend::Backend;
 use crate::balance::{Algorithm, Balancer, Candidate, Memory};
 use crate::health::Check;
@@ -24,6 +25,8 @@ pub struct Pool {
     pub key: Key,
     /// What Host the backends see.
     pub pass_host: HostPolicy,
+    /// How its backends are told who the client is, before the first byte; `None`: not at all.
+    pub announce: Option<announce::Version>,
     /// Every backend, in the order of the file.
     pub members: Vec<Member>,
     /// How each is probed; `None`: not at all.

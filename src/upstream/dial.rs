@@ -9,12 +9,14 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::{Connection, OpenGauge, Upstream};
+use crate::announce::Announcement;
 use crate::backend::Backend;
 use crate::tls::Secure;
-use crate::wire::{MAX_UNSENT, Session, Stream};
+use crate::wire::{Buffer, MAX_UNSENT, Outgoing, Session, Stream};
 
 /// How often a worker that waits for a place looks again.
 const RECHECK: Duration = Duration::from_millis(1);
@@ -45,6 +47,7 @@ pub struct Dialing<'a> {
     timeout: Duration,
     deadline: Instant,
     secure: Option<Arc<Secure>>,
+    announced: Option<Announcement>,
 }
 
 impl<'a> Dialing<'a> {
@@ -55,12 +58,18 @@ impl<'a> Dialing<'a> {
         timeout: Duration,
         deadline: Instant,
     ) -> Self {
-        Self { upstream, backend: Arc::clone(backend), limit, timeout, deadline, secure: None }
+        let (secure, announced) = (None, None);
+        Self { upstream, backend: Arc::clone(backend), limit, timeout, deadline, secure, announced }
     }
 
     /// With TLS; the deadline is of both.
     pub fn secured(self, secure: Option<Arc<Secure>>) -> Self {
         Self { secure, ..self }
+    }
+
+    /// With a PROXY header that announces whom it is for, before all else.
+    pub fn announced(self, announced: Option<Announcement>) -> Self {
+        Self { announced, ..self }
     }
 
     /// Connects.
@@ -72,18 +81,30 @@ impl<'a> Dialing<'a> {
         let moves = self.backend.moves();
         let address = self.backend.address().ok_or(DialError::NoAddress)?;
         let gauge = self.take_place().await?;
-        let stream = self.in_time(TcpStream::connect(address)).await??;
+        let mut stream = self.in_time(TcpStream::connect(address)).await??;
         // A request head waits for no further segment. Failing to set it only costs time, or memory.
         let _ = stream.set_nodelay(true);
         let _ = SockRef::from(&stream).set_tcp_notsent_lowat(MAX_UNSENT);
         if is_to_itself(&stream, address) {
             return Err(DialError::Failed(io::ErrorKind::ConnectionRefused.into()));
         }
+        if let Some(announced) = &self.announced {
+            self.in_time(stream.write_all(&announced.header())).await??;
+        }
         let stream = match &self.secure {
             None => stream.into(),
             Some(secure) => self.shake_hands(stream, secure).await?,
         };
-        Ok(Box::new(Connection::new(stream, self.secure, moves, gauge)))
+        Ok(Box::new(Connection {
+            stream,
+            buffer: Buffer::default(),
+            out: Outgoing::default(),
+            reused: false,
+            secure: self.secure,
+            announced: self.announced,
+            gauge,
+            moves,
+        }))
     }
 
     async fn shake_hands(&self, stream: TcpStream, secure: &Secure) -> Result<Stream, DialError> {

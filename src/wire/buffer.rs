@@ -99,7 +99,7 @@ impl Buffer {
     }
 
     /// Makes room as for one read, and copies as much of `bytes` as there is room for; gives how much that is.
-    pub(super) fn append(&mut self, bytes: &[u8], blocks: &Blocks) -> usize {
+    pub fn append(&mut self, bytes: &[u8], blocks: &Blocks) -> usize {
         self.make_room(blocks);
         self.append_within(bytes)
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::{Names, Places, tls, unique};
 use crate::config::Vocabulary;
-use crate::config::model::{Limits, Listener, ListenerTimeouts, Underscores};
+use crate::config::model::{AcceptProxy, Limits, Listener, ListenerTimeouts, Underscores};
 use crate::config::page;
 use crate::config::report::{Code, Diagnostic, Findings, Span};
 use crate::config::walk::{Section, Value};
@@ -102,6 +102,7 @@ fn build(
         bind,
         pool,
         trusted_proxies,
+        proxy_protocol: proxy_protocol(section, findings),
         underscores: underscores(section),
         allow_connect: section.boolean("allow_connect").unwrap_or(false),
         abort_on_close: section.boolean("abort_on_close").unwrap_or(false),
@@ -128,6 +129,24 @@ fn only_with_tls(section: &Section, findings: &mut Findings) {
         let message = "`timeouts.tls` has no effect without [listener.tls]";
         findings.push(Diagnostic::warning(Code::UnusedKey, entry.key.clone(), message));
     }
+}
+
+/// A header of anybody would let anybody be anybody, so it is read of trusted peers only: without them of none.
+fn proxy_protocol(section: &Section, findings: &mut Findings) -> AcceptProxy {
+    let mode = match section.text("proxy_protocol") {
+        Some("optional") => AcceptProxy::Optional,
+        Some("require") => AcceptProxy::Require,
+        _ => return AcceptProxy::Off,
+    };
+    let unread = section.spoilt("trusted_proxies") || findings.is_broken(&section.place("trusted_proxies"));
+    if section.list("trusted_proxies").is_empty() && !unread {
+        let message = "`proxy_protocol` needs `trusted_proxies`: the PROXY header of nobody else is read";
+        let one = Diagnostic::error(Code::Conflict, section.place("proxy_protocol"), message);
+        findings.push(one.label("nobody is trusted").help(Some(
+            "name the addresses of the proxies before this listener, such as trusted_proxies = [\"10.0.0.0/8\"]",
+        )));
+    }
+    mode
 }
 
 fn underscores(section: &Section) -> Underscores {

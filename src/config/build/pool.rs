@@ -3,7 +3,7 @@
 use super::{Places, PoolPlaces, tls, unique};
 use crate::config::Vocabulary;
 use crate::config::model::{
-    Backend, HashKey, Health, HealthKind, PassHost, Pool, PoolTimeouts, Retry, RetryOn,
+    Backend, HashKey, Health, HealthKind, PassHost, Pool, PoolTimeouts, Retry, RetryOn, SendProxy,
 };
 use crate::config::report::{Code, Diagnostic, Findings, Span};
 use crate::config::walk::{Section, Value};
@@ -39,6 +39,11 @@ pub(super) fn build(
         hash_key,
         max_connections,
         pass_host,
+        proxy_protocol: match section.text("proxy_protocol") {
+            Some("v1") => SendProxy::V1,
+            Some("v2") => SendProxy::V2,
+            _ => SendProxy::Off,
+        },
         tls: tls::pool(section, &backends, vocabulary, findings),
         backends,
         health: health_section.map(|section| health(section, findings)),

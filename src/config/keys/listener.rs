@@ -35,9 +35,16 @@ pub(super) static LISTENER: &[Key] = &[
         name: "trusted_proxies",
         kind: Kind::List { of: &Kind::Text(Syntax::Net), empty: true },
         default: NONE,
-        doc: "Networks or addresses whose X-Forwarded-* and Forwarded fields are believed.",
+        doc: "Networks or addresses whose X-Forwarded-* and Forwarded fields and PROXY header are believed.",
     },
-    later("proxy_protocol", "off, optional or require", "off", "The PROXY header of trusted peers."),
+    key(
+        "proxy_protocol",
+        Kind::Choice { now: &["off", "optional", "require"], later: &[] },
+        "\"off\"",
+        "Whether a connection begins with a PROXY header, version 1 or 2, before TLS; needs trusted_proxies. The \
+         address that it tells takes the peer's place everywhere. It is read of trusted peers only: of others \
+         `require` closes the connection, `optional` goes on as HTTP. LOCAL and UNKNOWN mean the real peer.",
+    ),
     key(
         "https_redirect",
         Kind::Boolean,

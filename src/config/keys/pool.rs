@@ -45,7 +45,14 @@ pub(super) static POOL: &[Key] = &[
         "true",
         "true: the client's Host; false: the backend's address; or a string.",
     ),
-    later("proxy_protocol", "off, v1 or v2", "off", "A PROXY header for the backends."),
+    key(
+        "proxy_protocol",
+        Kind::Choice { now: &["off", "v1", "v2"], later: &[] },
+        "\"off\"",
+        "A PROXY header tells the backends, before TLS, who the client is. A connection to a backend then carries \
+         only requests of the client address and port that it announced, and closes with the client's. Health \
+         checks say LOCAL (v1: UNKNOWN).",
+    ),
     later("hedge", "boolean", "false", "A second try at the observed p95."),
     later("load_header", "string", "none", "A backend's own report, 0.0 to 1.0."),
     Key {
