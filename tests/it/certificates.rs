@@ -8,6 +8,10 @@ use rcgen::{
     KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, SignatureAlgorithm,
     date_time_ymd,
 };
+#[cfg(feature = "aws-lc-rs")]
+use rustls::crypto::aws_lc_rs as implementation;
+#[cfg(not(feature = "aws-lc-rs"))]
+use rustls::crypto::ring as implementation;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
@@ -172,5 +176,5 @@ pub(crate) fn begin(config: &Arc<ClientConfig>, name: &str) -> ClientConnection 
 }
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+    Arc::new(implementation::default_provider())
 }
