@@ -7,6 +7,7 @@
 #   most_clients  connections of clients that HAProxy must be told to expect
 #   interval   of the health checks, in seconds
 #   large      1: the peers' buffers are those that suit bodies of 64 KiB and more best; 0: those that suit the others
+#   tls        kind of the certificate, ecdsa or rsa; empty: HTTP in clear
 #   routes     number of rules «host and path prefix»; 0: everything goes to the pool
 
 readonly origin_body_bytes=200
@@ -59,6 +60,16 @@ $(for address in "$@"; do echo "        listen $address backlog=4096;"; done)
     }
 }
 END
+}
+
+# The certificate of row and run, alone in its chain: $work/crm.pem, $work/crm.key, and both in $work/crm.both.pem.
+make_certificate() {
+    local key=(ec -pkeyopt ec_paramgen_curve:prime256v1)
+    [[ $tls == rsa ]] && key=(rsa:2048)
+    openssl req -x509 -newkey "${key[@]}" -noenc -keyout "$work/crm.key" -out "$work/crm.pem" -days 30 \
+        -subj /CN=compare.test -addext subjectAltName=DNS:compare.test -addext basicConstraints=critical,CA:FALSE \
+        2>"$work/openssl.log" &&
+        cat "$work/crm.pem" "$work/crm.key" >"$work/crm.both.pem"
 }
 
 # nginx wants to write below /var/lib unless it is told otherwise.
@@ -126,8 +137,9 @@ nginx_buffers() {
 nginx_servers() { # PORT BALANCED
     local listen="127.0.0.1:$1 backlog=4096" host prefix number
     ((workers > 1)) && listen+=" reuseport"
+    [[ $tls ]] && listen+=" ssl"
     if ((routes == 0)); then
-        printf '    server {\n        listen %s;\n        location / {\n%s\n        }\n    }\n' "$listen" "$2"
+        printf '    server {\n        listen %s;%s\n        location / {\n%s\n        }\n    }\n' "$listen" "$(nginx_tls)" "$2"
         return
     fi
     printf '    server {\n        listen %s default_server;\n        return 404;\n    }\n' "$listen"
@@ -138,6 +150,13 @@ nginx_servers() { # PORT BALANCED
         done
         printf '        location / { return 404; }\n    }\n'
     done
+}
+
+# Tickets are on by default and need no store; a shared cache would be filled and, with 1.3, never read.
+nginx_tls() {
+    [[ $tls ]] || return 0
+    printf '\n        ssl_%s;' "certificate $work/crm.pem" "certificate_key $work/crm.key" 'protocols TLSv1.3' \
+        'ecdh_curve X25519' 'session_tickets on'
 }
 
 # write_haproxy FILE PORT [SPLICE]: with a third word the kernel moves the bodies. splice-auto alone never does: 2.6 does
@@ -162,7 +181,7 @@ defaults
 ${3:+    option splice-auto
     option splice-response
 }frontend web
-    bind 127.0.0.1:$2 backlog 4096
+    bind 127.0.0.1:$2 backlog 4096${tls:+ ssl crt $work/crm.both.pem ssl-min-ver TLSv1.3 curves X25519 alpn http/1.1}
 END
     if ((routes == 0)); then
         echo "    default_backend crm" >>"$work/$1"
@@ -190,6 +209,7 @@ bind = "127.0.0.1:$2"
 [[listener]]
 bind = "127.0.0.1:$1"
 $( ((routes)) || echo 'pool = "crm"')
+$(equipoise_tls)
 
 [pool.crm]
 balance = "round-robin"
@@ -204,4 +224,10 @@ END
     ((routes == 0)) || route_list | while read -r host prefix; do
         printf '\n[[route]]\nmatch.host = "%s"\nmatch.path_prefix = "%s"\npool = "crm"\n' "$host" "$prefix"
     done >>"$work/equipoise.toml"
+}
+
+equipoise_tls() {
+    [[ $tls ]] || return 0
+    printf '\n[listener.tls]\ncertificates = [{ cert = "%s", key = "%s" }]\nmin_version = "1.3"\n' \
+        "$work/crm.pem" "$work/crm.key"
 }

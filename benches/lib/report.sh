@@ -93,7 +93,8 @@ better_peers() { # ROW …
             r = ratio(row SUBSEP "equipoise", key)
             if (r > worst[row]) { worst[row] = r; peer[row] = product_of[key] }
         }
-        for (i = 1; i <= rows; i++) printf "%s\t%.2f\t%s\n", order[i], worst[order[i]], peer[order[i]]
+        # A row without peers has nothing to be compared with.
+        for (i = 1; i <= rows; i++) if (order[i] in peer) printf "%s\t%.2f\t%s\n", order[i], worst[order[i]], peer[order[i]]
     }'
 }
 
@@ -146,13 +147,23 @@ describe_machine() {
 }
 
 describe_configurations() {
-    local file
+    local file base
     for file in nginx.conf haproxy.cfg equipoise.toml; do
         [[ -s $results/$file ]] || continue
         printf '\n### %s\n\n```\n' "$file"
-        grep -v '^$' "$results/$file" | sed "s#$work#/run/compare#"
+        grep -v '^$' "$results/$file" | sed "s#$work#/run/compare#g"
         echo '```'
     done
+    if [[ -s $results/tls-nginx.conf ]]; then
+        printf '\n### Rows tls…, in place of or in addition to the above\n\n```\n'
+        for file in nginx.conf haproxy.cfg equipoise.toml; do
+            base=$results/$file
+            [[ -s $base ]] || base=/dev/null
+            added "$base" "$results/tls-$file" '^ *(listen|bind [0-9]|ssl_|.listener.tls|certificates|min_version)' |
+                sed "s#$work#/run/compare#g"
+        done
+        echo '```'
+    fi
     [[ -s $results/haproxy-splice.cfg ]] || return 0
     printf '\n### Rows 1m and post64k, in place of the above\n\n```\n'
     added "$results/nginx.conf" "$results/large-nginx.conf" '^ *proxy_.*buffer'

@@ -1,7 +1,8 @@
 # shellcheck shell=bash disable=SC2154,SC2034
 # Read by benches/compare: the rows of the table, each a shape of load and what it changes in the configurations.
 
-readonly all_rows=(small 16k 1m connection close post1k post64k sequence rate idle reload backends routes active workers)
+readonly all_rows=(small 16k 1m connection close post1k post64k sequence rate idle reload backends routes active workers
+    tls tls-handshake tls-resumed tls-rsa tls-hybrid)
 
 readonly -A title_of=(
     [small]="small answers, kept connections"
@@ -19,6 +20,11 @@ readonly -A title_of=(
     [routes]="1,000 routes"
     [active]="4,000 active client connections"
     [workers]="two workers, small answers"
+    [tls]="TLS, small answers, kept connections"
+    [tls-handshake]="TLS, a full handshake for each request"
+    [tls-resumed]="TLS, a resumed session for each request"
+    [tls-rsa]="TLS, a full handshake with RSA-2048 for each request"
+    [tls-hybrid]="TLS, a full handshake with ML-KEM-768 for each request"
 )
 
 readonly most_tries=3 # of a measurement that others disturbed
@@ -32,12 +38,12 @@ readonly idle_connections=5000 active_connections=4000 reload_count=10 reload_ra
 #   most_others  percent of a core that others may use before a measurement is made again. The kernel counts by its
 #              clock: where the cores are not full, a load that keeps time with the clock is counted far too low or high
 #   proxy_cores, load_cores
-#   and workers, backends, interval, routes, large, most_clients of lib/configurations.sh
+#   and workers, backends, interval, routes, large, most_clients, tls of lib/configurations.sh
 shape_of() {
     products=(equipoise nginx haproxy)
     flags=(--expect "$origin_body_bytes")
     mode=(kept --connections "$connections" --seconds "$seconds")
-    saturates=1 most_others=20 workers=1 interval=2 routes=0 large=0 most_clients=1000
+    saturates=1 most_others=20 workers=1 interval=2 routes=0 large=0 most_clients=1000 tls=''
     proxy_cores=${cores[0]} load_cores=${cores[1]}
     backends=("127.0.0.1:$origin1" "127.0.0.1:$origin2" "127.0.0.1:$origin3")
     case $1 in
@@ -61,9 +67,24 @@ shape_of() {
         workers)
             workers=2 proxy_cores=${cores[0]},${cores[1]} load_cores=${cores[0]},${cores[1]} saturates=0
             ;;
-        *) die "no row «$1»; there are: ${all_rows[*]}" ;;
+        tls) tls=ecdsa flags+=(--tls full) ;;
+        tls-*)
+            tls=ecdsa flags+=(--tls full)
+            mode=(each --sources 100 --connections "$connections" --seconds "$seconds")
+            case $1 in
+                tls-handshake) ;;
+                tls-resumed) flags=("${flags[@]/full/resumed}") ;;
+                tls-rsa) tls=rsa ;;
+                # OpenSSL 3.0, which the peers are built with, does not speak it.
+                tls-hybrid) products=(equipoise) flags+=(--group hybrid) ;;
+                *) no_row "$1" ;;
+            esac
+            ;;
+        *) no_row "$1" ;;
     esac
 }
+
+no_row() { die "no row «$1»; there are: ${all_rows[*]}"; }
 
 # Descriptors that one process needs for the row. HAProxy does not start with fewer than two for each client.
 descriptors_of() {
@@ -87,11 +108,13 @@ list_thousand_backends() {
 start_products() { # ROW
     local product
     write_targets
+    [[ ! $tls ]] || make_certificate || die "no certificate could be made"
     for product in "${products[@]}"; do start_product "$product" "$1"; done
 }
 
 start_product() { # PRODUCT ROW
-    local product=$1 flags_of_haproxy=(-db)
+    local product=$1 flags_of_haproxy=(-db) scheme=http # start reads it
+    [[ ! $tls ]] || scheme=https
     free_port; port_of[$product]=$port
     local its_port=$port
     case $product in

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
 };
+use rustls::HandshakeKind;
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::io::Write as _;
@@ -253,9 +254,8 @@ impl<'a> Load<'a> {
             let turn = (self.asked % u64::from(self.plan.sources)) as u8;
             Ipv4Addr::new(127, 0, 0, 1 + turn)
         });
-        let opened =
-            self.connections[place].open(self.epoll.as_fd(), place as u64, self.plan.address, source);
-        if let Err(error) = opened {
+        let opened = self.connections[place].open(self.epoll.as_fd(), place as u64, self.plan, source);
+        if let Err(error) = &opened {
             self.tally.fault(Fault::Connect, 1, &error.to_string());
         }
         opened.is_ok()
@@ -297,7 +297,11 @@ impl<'a> Load<'a> {
         );
         match outcome {
             Outcome::Nothing => {}
-            Outcome::Answered { keep, body } => self.answered(place, keep, body),
+            Outcome::Answered { keep, body, handshake } => {
+                self.tally.handshakes += u64::from(handshake.is_some());
+                self.tally.resumed += u64::from(handshake == Some(HandshakeKind::Resumed));
+                self.answered(place, keep, body);
+            }
             Outcome::EndedIdle => {
                 self.tally.ended_idle += 1;
                 self.connections[place].close(); // it keeps its place in the queue, and is opened when its turn comes

@@ -8,6 +8,8 @@
 //! counts from the instant it was due, so that a stall is paid for by all that were due in it (no coordinated omission).
 //! `idle` opens connections and holds them until its standard input ends.
 //!
+//! With `--tls` all of them speak TLS; a handshake that was not of the kind asked for is a failure.
+//!
 //! Exits 0 when the run came to its end, whatever the answers were; the caller reads `failed`.
 
 mod answer;
@@ -15,6 +17,7 @@ mod connection;
 mod histogram;
 mod load;
 mod options;
+mod secure;
 mod tally;
 
 use clap::Parser as _;

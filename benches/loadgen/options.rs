@@ -1,7 +1,8 @@
 //! The command line, and the checked plan that it becomes.
 
+use crate::secure::Terms;
 use anyhow::{Context as _, Result, ensure};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddrV4;
@@ -43,8 +44,31 @@ pub(crate) struct Options {
     /// How long one answer may take, in seconds.
     #[arg(long, default_value_t = 10.0)]
     patience: f64,
+    /// Speak TLS 1.3, and what each new connection's handshake must be.
+    #[arg(long)]
+    tls: Option<Handshake>,
+    /// How keys are agreed on.
+    #[arg(long, requires = "tls", default_value = "x25519")]
+    group: Group,
     #[command(subcommand)]
     mode: Mode,
+}
+
+/// The kind of handshake of a new connection.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Handshake {
+    /// A session of its own.
+    Full,
+    /// The session of an earlier connection goes on, where there is one.
+    Resumed,
+}
+
+/// How keys are agreed on.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Group {
+    X25519,
+    /// X25519 and ML-KEM-768.
+    Hybrid,
 }
 
 #[derive(Subcommand)]
@@ -124,6 +148,8 @@ pub(crate) struct Plan {
     pub(crate) texts: Vec<Box<[u8]>>,
     pub(crate) expect: Option<u64>,
     pub(crate) patience: Duration,
+    /// What is offered where TLS is spoken.
+    pub(crate) terms: Option<Terms>,
 }
 
 impl Options {
@@ -131,6 +157,7 @@ impl Options {
     pub(crate) fn plan(self) -> Result<Plan> {
         ensure!(self.address.ip().is_loopback(), "only loopback addresses are asked");
         let texts = self.texts()?;
+        let terms = self.tls.map(|handshake| Terms::new(handshake, self.group)).transpose()?;
         let (connections, seconds, requests, sources, pace) = match self.mode {
             Mode::Kept(shape) => {
                 (shape.connections, shape.seconds, shape.requests, 1, Pace::Closed { fresh: false })
@@ -151,6 +178,10 @@ impl Options {
                 (connections, Some(seconds), None, 1, Pace::Idle { ask })
             }
         };
+        ensure!(
+            terms.is_none() || pace != Pace::Idle { ask: false },
+            "hands are shaken when the first request is sent: TLS needs --ask"
+        );
         let seconds = seconds.unwrap_or(MAX_SECONDS);
         ensure!((1..=MAX_CONNECTIONS).contains(&connections), "1 to {MAX_CONNECTIONS} connections");
         ensure!((1..=MAX_SOURCES).contains(&sources), "1 to {MAX_SOURCES} source addresses");
@@ -169,6 +200,7 @@ impl Options {
             texts,
             expect: self.expect,
             patience: Duration::from_secs_f64(self.patience),
+            terms,
         })
     }
 
@@ -234,6 +266,9 @@ mod tests {
             "loadgen --address 127.0.0.1:1 rate --rate 0 --seconds 1",
             "loadgen --address 127.0.0.1:1 rate --rate 1 --seconds 1 --connections 9 --most 8",
             "loadgen --address 127.0.0.1:1 --targets /nonexistent kept --seconds 1",
+            "loadgen --address 127.0.0.1:1 --group hybrid kept --seconds 1",
+            "loadgen --address 127.0.0.1:1 --tls sometimes kept --seconds 1",
+            "loadgen --address 127.0.0.1:1 --tls full idle --connections 1",
         ] {
             assert!(plan(line).is_err(), "{line}");
         }

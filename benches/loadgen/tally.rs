@@ -26,9 +26,11 @@ pub(crate) enum Fault {
     Early,
     /// It was due, and never sent: no connection became free in time.
     Unsent,
+    /// TLS failed, or its handshake was of another kind than asked for.
+    Tls,
 }
 
-const FAULTS: [(Fault, &str); 9] = [
+const FAULTS: [(Fault, &str); 10] = [
     (Fault::Connect, "connect"),
     (Fault::Reset, "reset"),
     (Fault::Closed, "closed"),
@@ -38,6 +40,7 @@ const FAULTS: [(Fault, &str); 9] = [
     (Fault::Malformed, "malformed"),
     (Fault::Early, "early"),
     (Fault::Unsent, "unsent"),
+    (Fault::Tls, "tls"),
 ];
 
 /// Counts of one run.
@@ -47,6 +50,9 @@ pub(crate) struct Tally {
     pub(crate) bytes: u64,
     /// Kept connections that the other side ended between two requests, as it may.
     pub(crate) ended_idle: u64,
+    /// Handshakes of TLS that led to a good answer, and how many of them resumed a session.
+    pub(crate) handshakes: u64,
+    pub(crate) resumed: u64,
     pub(crate) times: Histogram,
     /// Of the good ones, how many came before time counted.
     before: u64,
@@ -60,6 +66,8 @@ impl Tally {
             good: 0,
             bytes: 0,
             ended_idle: 0,
+            handshakes: 0,
+            resumed: 0,
             times: Histogram::new(),
             before: 0,
             faults: [0; FAULTS.len()],
@@ -106,6 +114,8 @@ impl Tally {
             "bytes": self.bytes,
             "connections": connections,
             "ended_idle": self.ended_idle,
+            "handshakes": self.handshakes,
+            "resumed": self.resumed,
             "p50_us": us(0.5),
             "p90_us": us(0.9),
             "p99_us": us(0.99),
