@@ -59,6 +59,8 @@ pub fn server_config(
     let mut config = builder.with_cert_resolver(Arc::new(Chooser::new(certificates)));
     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     config.ticketer = tickets.under(policy(files));
+    // Each resumption gives the next one; rustls would make two at each handshake, and the second is seldom used.
+    config.send_tls13_tickets = 1;
     // Tickets alone: a store would be one of this process, behind a lock that all workers share.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.max_early_data_size = 0;
