@@ -53,7 +53,7 @@ impl Drive {
             if self.client.timer.has_fired() {
                 return Poll::Ready(false);
             }
-            if let Poll::Ready(read) = self.client.poll_fill(&self.worker.blocks, cx) {
+            if let Poll::Ready(read) = self.client.poll_listen(&self.worker.blocks, cx) {
                 return Poll::Ready(matches!(read, Ok(n) if n > 0));
             }
             // A new connection is read from in the hope that its request came with it.
@@ -155,7 +155,7 @@ impl Drive {
                 self.starve(waiting);
                 return Poll::Pending;
             }
-            match self.client.poll_fill(&self.worker.blocks, cx) {
+            match self.client.poll_listen(&self.worker.blocks, cx) {
                 Poll::Pending if self.client.buffer.is_empty() => {
                     // An idle connection holds no memory but its own.
                     self.client.buffer.release(&self.worker.blocks);

@@ -155,6 +155,18 @@ impl Client {
         read
     }
 
+    /// Reads once where nothing is being answered: before it is waited for the client, all that was to be written
+    /// goes, such as the last word of a handshake.
+    pub fn poll_listen(&mut self, blocks: &Blocks, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        match self.poll_fill(blocks, cx) {
+            Poll::Pending => match self.poll_flush(cx) {
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                _ => Poll::Pending,
+            },
+            read => read,
+        }
+    }
+
     fn came(&mut self, n: usize) {
         self.read += n as u64;
         self.half_closed |= n == 0;

@@ -45,6 +45,9 @@ pub struct Session {
     closing: bool,
     /// The peer said something that nobody asked for.
     stray: bool,
+    /// What waits for the socket is the handshake's last word alone. It goes with the first bytes that are written:
+    /// tickets with the answer, a client's `Finished` with the request.
+    last_word: bool,
 }
 
 impl Session {
@@ -86,6 +89,7 @@ impl Session {
             silent: false,
             closing: false,
             stray: false,
+            last_word: false,
         }
     }
 
@@ -94,20 +98,20 @@ impl Session {
         &self.tls
     }
 
-    /// Ready when the handshake is over and its last flight has been written.
+    /// Ready when the handshake is over. Its last word goes with the first bytes that are written, or by
+    /// [`Self::poll_flush`]: whoever waits for the peer first must flush.
     ///
     /// # Errors
     /// The peer left, or is refused; an error of rustls is the source of the latter.
     pub fn poll_handshake(&mut self, blocks: &Blocks, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
+        while self.tls.is_handshaking() {
             ready!(self.poll_push(cx))?;
-            if !self.tls.is_handshaking() {
-                return Poll::Ready(Ok(()));
-            }
             if ready!(self.poll_records(blocks, cx))? == 0 {
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
         }
+        self.last_word = self.tls.wants_write();
+        Poll::Ready(Ok(()))
     }
 
     pub(super) fn socket(&self) -> &TcpStream {
@@ -115,7 +119,7 @@ impl Session {
     }
 
     pub(super) fn is_flushed(&self) -> bool {
-        !self.tls.wants_write()
+        self.last_word || !self.tls.wants_write()
     }
 
     /// Says nothing more on the wire.
@@ -152,6 +156,12 @@ impl Session {
                 taken => return Poll::Ready(taken),
             }
             ready!(self.poll_records(blocks, cx))?;
+            if self.tls.wants_write()
+                && !self.last_word
+                && let Poll::Ready(Err(error)) = self.poll_push(cx)
+            {
+                return Poll::Ready(Err(error));
+            }
         }
     }
 
@@ -187,12 +197,6 @@ impl Session {
             self.silent = true;
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
         }
-        if self.tls.wants_write()
-            && !self.tls.is_handshaking()
-            && let Poll::Ready(Err(error)) = self.poll_push(cx)
-        {
-            return Poll::Ready(Err(error));
-        }
         Poll::Ready(Ok(n))
     }
 
@@ -205,7 +209,9 @@ impl Session {
         wrote: &mut u64,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_flush(wrote, cx))?;
+        if !self.last_word {
+            ready!(self.poll_flush(wrote, cx))?;
+        }
         let max = if self.sealed.grants(MAX_SEALED, Use::Relay) { MAX_SEALED } else { FREE };
         let first = &head[..head.len().min(max)];
         let second = &tail[..tail.len().min(max - first.len())];
@@ -231,6 +237,7 @@ impl Session {
     }
 
     fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.last_word = false;
         while self.tls.wants_write() {
             match self.tls.write_tls(&mut Outlet(&self.socket)) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),

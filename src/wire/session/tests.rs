@@ -39,10 +39,11 @@ async fn pair(blocks: &Blocks) -> (Session, Session) {
     let far = listener.accept().await.unwrap().0;
     let mut near = Session::connect(near, &Arc::new(client), "a.test".try_into().unwrap(), blocks).unwrap();
     let mut far = Session::accept(far, &Arc::new(server), blocks).unwrap();
-    let (one, other) = tokio::join!(
-        poll_fn(|cx| near.poll_handshake(blocks, cx)),
-        poll_fn(|cx| far.poll_handshake(blocks, cx))
-    );
+    let opening = async {
+        poll_fn(|cx| near.poll_handshake(blocks, cx)).await?;
+        poll_fn(|cx| near.poll_flush(&mut 0, cx)).await
+    };
+    let (one, other) = tokio::join!(opening, poll_fn(|cx| far.poll_handshake(blocks, cx)));
     one.and(other).unwrap();
     (near, far)
 }
@@ -98,4 +99,45 @@ async fn where_the_budget_is_full_bytes_go_on_in_small_pieces() {
     assert!(taken - wrote <= FREE as u64, "{wrote} of {taken}");
     drain((&mut near, &mut far), taken, &mut wrote, &blocks).await;
     assert_eq!((wrote, blocks.budget().granted()), (taken, before));
+}
+
+/// Bytes that wait in the kernel to be read.
+async fn unread(session: &Session) -> Vec<u8> {
+    session.socket().readable().await.unwrap();
+    let mut bytes = vec![0; 65_536];
+    let n = session.socket().peek(&mut bytes).await.unwrap();
+    bytes[..n].to_vec()
+}
+
+#[tokio::test]
+async fn the_last_word_of_a_handshake_goes_with_the_first_bytes() {
+    let blocks = Blocks::new(Budget::new(MAX, 1));
+    let (near, mut far) = pair(&blocks).await;
+    // Its tickets are made, and wait; what the application said is not held for unsent.
+    assert!(far.tls().wants_write() && far.is_flushed());
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut buffer = Buffer::default();
+    assert!(far.poll_read(&mut buffer, &blocks, &mut cx).is_pending());
+    assert!(far.tls().wants_write(), "reading alone lets them wait");
+    let mut wrote = 0;
+    assert!(matches!(far.poll_write(b"answer", b"", Then::More, &mut wrote, &mut cx), Poll::Ready(Ok(6))));
+    assert!(!far.tls().wants_write() && wrote == 6);
+    // Both came in one piece: at least two records, whole.
+    let bytes = unread(&near).await;
+    let (mut at, mut records) = (0, 0);
+    while at < bytes.len() {
+        at += 5 + usize::from(u16::from_be_bytes([bytes[at + 3], bytes[at + 4]]));
+        records += 1;
+    }
+    assert!(records >= 2 && at == bytes.len(), "{records} records, {at} of {} bytes", bytes.len());
+}
+
+#[tokio::test]
+async fn who_waits_for_the_peer_says_the_last_word_by_flushing() {
+    let blocks = Blocks::new(Budget::new(MAX, 1));
+    let (near, mut far) = pair(&blocks).await;
+    let mut wrote = 0;
+    poll_fn(|cx| far.poll_flush(&mut wrote, cx)).await.unwrap();
+    assert!(!far.tls().wants_write() && wrote == 0);
+    assert!(!unread(&near).await.is_empty());
 }
