@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 mod clock;
 mod condition;
+mod conduct;
 mod fading;
 mod latency;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod waiting;
 
 pub use clock::{Moment, epoch};
 pub use condition::{Condition, State};
+pub use conduct::{Conduct, Footing, Standing, Tally, Window};
 pub use latency::{Latency, Norm};
 
 /// What makes a backend the same one after a reload: pool, name and address together. Keyed by less,
@@ -56,6 +58,7 @@ pub struct Backend {
     retired: AtomicBool,
     latency: Latency,
     condition: Condition,
+    conduct: Conduct,
     probe_wanted: Notify,
 }
 
@@ -77,6 +80,7 @@ impl Backend {
             retired: AtomicBool::new(false),
             latency: Latency::new(),
             condition: Condition::new(initial_up),
+            conduct: Conduct::new(),
             probe_wanted: Notify::new(),
         })
     }
@@ -107,6 +111,8 @@ impl Backend {
         let old = self.resolved.swap(address.map(Arc::new));
         let moved = old.as_deref().copied() != address;
         if moved {
+            // What was said of the machine that was there before is not said of this one.
+            self.conduct.begin_anew();
             self.moves.fetch_add(1, Ordering::AcqRel);
         }
         moved
@@ -177,6 +183,11 @@ impl Backend {
         &self.condition
     }
 
+    /// What live traffic says of it.
+    pub fn conduct(&self) -> &Conduct {
+        &self.conduct
+    }
+
     /// Marks it as gone from the configuration: idle connections to it are closed, none is kept.
     pub fn retire(&self) {
         self.retired.store(true, Ordering::Release);
@@ -202,6 +213,7 @@ impl Backend {
 #[derive(Debug)]
 pub struct Lease {
     backend: Arc<Backend>,
+    began: Instant,
     /// Since when it waits for the head of a response; `None` once it has ended, or where nobody measured
     /// the backend when it began. A wait that was not counted must not be taken off the count.
     waits_since: Cell<Option<Moment>>,
@@ -216,11 +228,11 @@ impl Lease {
             backend.in_flight.fetch_sub(1, Ordering::AcqRel);
             return None;
         }
-        let began = backend.latency.is_measured().then(|| Moment::of(now));
-        if let Some(began) = began {
-            backend.latency.waiting.begin(began);
+        let waits_since = backend.latency.is_measured().then(|| Moment::of(now));
+        if let Some(since) = waits_since {
+            backend.latency.waiting.begin(since);
         }
-        Some(Self { backend: Arc::clone(backend), waits_since: Cell::new(began) })
+        Some(Self { backend: Arc::clone(backend), began: now, waits_since: Cell::new(waits_since) })
     }
 
     /// Whose lease it is.
@@ -228,8 +240,13 @@ impl Lease {
         &self.backend
     }
 
+    /// When it was taken.
+    pub fn began(&self) -> Moment {
+        Moment::of(self.began)
+    }
+
     /// The head of a good response has come, `took` after the request was sent.
-    pub fn answered(&self, took: Duration, now: Instant) {
+    pub fn answered(&self, took: Duration, now: impl Into<Moment>) {
         self.wait_no_more();
         if self.backend.latency.is_measured() {
             self.backend.latency.record(took, now);
@@ -237,7 +254,7 @@ impl Lease {
     }
 
     /// It failed after `elapsed`: no usable response, or one that says that the server failed.
-    pub fn failed(&self, elapsed: Duration, now: Instant) {
+    pub fn failed(&self, elapsed: Duration, now: impl Into<Moment>) {
         self.wait_no_more();
         if self.backend.latency.is_measured() {
             self.backend.latency.record_failure(elapsed, now);

@@ -7,12 +7,12 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Moment};
 use crate::config::{self, Config, Reading, Report};
 use crate::discovery::Names;
 use crate::health::{Event, Monitor, Opening, Target, What};
@@ -28,6 +28,9 @@ pub use logging::Logging;
 pub use signals::{Received, Signals};
 
 use sockets::Sockets;
+
+/// Between two reviews of the pools lies at least this, however many backends are ejected and come back.
+const REVIEW_GAP: Duration = Duration::from_millis(1);
 
 /// Where the configuration is read from at a start and at each reload.
 #[derive(Debug, Clone)]
@@ -143,6 +146,7 @@ impl Control {
         let snapshot = control.snapshot();
         control.resolve(&snapshot).await;
         control.watch_backends(&snapshot);
+        tokio::task::spawn_local(keep_reviewing(control.shared(), Arc::clone(snapshot.changed())));
         Ok(control)
     }
 
@@ -256,8 +260,9 @@ impl Control {
         let now = Instant::now();
         for pool in &snapshot.pools {
             pool.members.iter().for_each(|member| member.series.note_condition(now));
-            pool.refresh(now);
+            pool.begin(now);
         }
+        snapshot.changed().notify_one();
     }
 
     async fn send(&self, commands: Vec<Vec<Command>>) {
@@ -270,7 +275,7 @@ impl Control {
     }
 
     /// Ends, after the drain's time, what still uses what was removed.
-    fn end_later(&self, after: std::time::Duration, sockets: Vec<u64>, backends: Vec<Arc<Backend>>) {
+    fn end_later(&self, after: Duration, sockets: Vec<u64>, backends: Vec<Arc<Backend>>) {
         if sockets.is_empty() && backends.is_empty() {
             return;
         }
@@ -297,14 +302,17 @@ fn removed_backends(old: &Snapshot, new: &Snapshot) -> Vec<Arc<Backend>> {
 /// Counts what a probe found; after a change compiles the pool's usable backends anew.
 fn hear(snapshot: &Snapshot, event: &Event) {
     match &event.what {
-        What::Probed { result, .. } => {
+        What::Probed { result, elapsed } => {
             let counted = match *result {
                 "passed" => CheckResult::Success,
                 "timeout" | "connect_timeout" => CheckResult::Timeout,
                 _ => CheckResult::Failure,
             };
-            if let Some((_, member)) = member_of(snapshot, &event.backend) {
-                member.series.health_check(counted);
+            let Some((pool, (place, member))) = member_of(snapshot, &event.backend) else { return };
+            member.series.health_check(counted);
+            let now = Moment::of(Instant::now());
+            if *result == "passed" && pool.squad.check_passed(place, now.before(*elapsed), now) {
+                snapshot.changed().notify_one();
             }
         }
         What::Changed { .. } => renew(snapshot, &event.backend),
@@ -313,17 +321,37 @@ fn hear(snapshot: &Snapshot, event: &Event) {
 
 fn renew(snapshot: &Snapshot, backend: &Arc<Backend>) {
     let now = Instant::now();
-    if let Some((pool, member)) = member_of(snapshot, backend) {
+    if let Some((pool, (_, member))) = member_of(snapshot, backend) {
         member.series.note_condition(now);
-        pool.refresh(now);
+        pool.review(now);
+        // Its share may grow from now on.
+        snapshot.changed().notify_one();
     }
 }
 
 fn member_of<'a>(
     snapshot: &'a Snapshot,
     backend: &Backend,
-) -> Option<(&'a Arc<snapshot::Pool>, &'a snapshot::Member)> {
+) -> Option<(&'a Arc<snapshot::Pool>, (usize, &'a snapshot::Member))> {
     let pool = snapshot.pool(&backend.identity().pool)?;
-    let member = pool.members.iter().find(|member| member.backend.id() == backend.id())?;
-    Some((pool, member))
+    Some((pool, pool.member(backend)?))
+}
+
+/// Looks at the pools again whenever somebody was ejected or came back, and while a share grows.
+async fn keep_reviewing(shared: Arc<ArcSwap<Snapshot>>, changed: Arc<Notify>) {
+    loop {
+        let now = Instant::now();
+        let again = shared.load().pools.iter().filter_map(|pool| pool.review(now)).min();
+        let waited = async {
+            match again {
+                Some(again) => tokio::time::sleep(again).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = waited => {}
+            () = changed.notified() => {}
+        }
+        tokio::time::sleep(REVIEW_GAP).await;
+    }
 }

@@ -16,6 +16,7 @@ pub mod tls;
 pub mod wire;
 
 pub mod balance;
+pub mod roster;
 
 pub mod simulate;
 

@@ -22,7 +22,7 @@ mod tests;
 
 pub use family::{ALL as FAMILIES, Family};
 pub use histogram::{Distribution, EXPORTED_BOUNDS, Histogram};
-pub use label::{CLIENT_LEFT, CheckResult, Handshake, MethodLabel, Outcome, Reason, RetryReason};
+pub use label::{CLIENT_LEFT, CheckResult, Ejection, Handshake, MethodLabel, Outcome, Reason, RetryReason};
 pub use ledger::{Availability, Ledger};
 pub use metrics::Metrics;
 pub use series::{BackendSeries, CertificateLabel, ListenerSeries, PoolSeries, RouteSeries};

@@ -13,6 +13,7 @@ mod exchange;
 mod fault;
 mod key;
 mod pace;
+mod pick;
 mod pipe;
 mod respond;
 mod tunnel;

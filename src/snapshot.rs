@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::backend::Backend;
 use crate::observe::Metrics;
 use crate::tls::TicketKeys;
@@ -14,11 +16,14 @@ use crate::tls::TicketKeys;
 mod compile;
 mod listener;
 mod pool;
+mod review;
+mod rules;
 mod tls;
 
 pub use compile::{compile, vocabulary};
 pub use listener::{AcceptProxy, Capacity, Counted, Listener, Page, PerAddress, Place, Route, Tls};
-pub use pool::{HostPolicy, Key, Member, Pool, Roster, Security};
+pub use pool::{HostPolicy, Key, Member, Pool, Security};
+pub use review::{Roster, ejection};
 
 /// One compiled configuration.
 #[derive(Debug)]
@@ -42,6 +47,7 @@ pub struct Snapshot {
     shared_capacity: Arc<Capacity>,
     /// Of the process: sessions go on over a reload.
     tickets: Arc<TicketKeys>,
+    changed: Arc<Notify>,
 }
 
 impl Snapshot {
@@ -53,6 +59,12 @@ impl Snapshot {
     /// The pool of a name.
     pub fn pool(&self, name: &str) -> Option<&Arc<Pool>> {
         self.pools.iter().find(|p| *p.name == *name)
+    }
+
+    /// Rings when somebody may be picked who might not, or the reverse: then the pools are to be reviewed. The
+    /// same one for every snapshot of the process.
+    pub fn changed(&self) -> &Arc<Notify> {
+        &self.changed
     }
 
     /// Every backend of every pool.

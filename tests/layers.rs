@@ -53,11 +53,16 @@ const ROOMS: &[Room] = &[
     room("observe", "records what happened; never knows those who report to it", &["backend"]),
     // decide
     room("balance", "picks one eligible backend; knows no upstream, no config", &["backend"]),
+    room(
+        "roster",
+        "tells who of a pool may be picked now, and ejects; knows no sockets, no config, no metrics",
+        &["backend", "balance", "resilience"],
+    ),
     // prove
     room(
         "simulate",
         "plays pools on a virtual clock with the very code of the daemon; knows no sockets, no config",
-        &["backend", "balance"],
+        &["backend", "balance", "resilience", "roster"],
     ),
     // reach
     room(
@@ -85,6 +90,7 @@ const ROOMS: &[Room] = &[
             "http",
             "observe",
             "resilience",
+            "roster",
             "route",
             "tls",
             "upstream",
@@ -102,6 +108,7 @@ const ROOMS: &[Room] = &[
             "http",
             "observe",
             "resilience",
+            "roster",
             "route",
             "snapshot",
             "timer",

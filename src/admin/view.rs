@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::observe::{Availability, BackendSeries, Distribution, PoolSeries};
+use crate::observe::{Availability, BackendSeries, Distribution, Ejection, PoolSeries};
 
 /// One pool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +44,8 @@ pub struct BackendView {
     pub idle_connections: u32,
     /// Tries that ended since it appeared.
     pub requests: u64,
+    /// How often live traffic was taken from it because it failed it.
+    pub ejections: u64,
     /// Its up and down time.
     pub availability: AvailabilityView,
     /// Request sent to head of the response, since it appeared; absent before the first.
@@ -125,18 +127,20 @@ impl BackendView {
     /// The view of a backend at `now`.
     pub fn of(series: &BackendSeries, weight: u16, backup: bool, now: Instant) -> Self {
         let backend = series.backend();
+        let (state, reason) = backend.condition().shown();
         Self {
             name: backend.identity().name.to_string(),
             address: backend.identity().address.to_string(),
             resolved: backend.address().map(|address| address.to_string()),
             weight,
             backup,
-            state: backend.condition().state().name().to_owned(),
-            reason: backend.condition().reason().to_string(),
+            state: state.name().to_owned(),
+            reason: reason.to_string(),
             in_flight: backend.in_flight(),
             connections: backend.connections(),
             idle_connections: backend.idle_connections(),
             requests: series.requests(),
+            ejections: Ejection::ALL.iter().map(|why| series.ejections(*why)).sum(),
             availability: series.availability(now).into(),
             latency: LatencyView::of(&series.response_times()),
         }

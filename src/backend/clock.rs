@@ -30,9 +30,29 @@ impl Moment {
         Self(since.as_secs() * 1_000 * TICKS_PER_MS + u64::from(since.subsec_nanos() / TICK_NS))
     }
 
+    /// The time from `earlier` to this; none where that is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0) * u64::from(TICK_NS))
+    }
+
+    /// The moment so long before this; at the earliest the epoch.
+    pub fn before(self, time: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::from(ticks(time))))
+    }
+
     /// The number of ticks.
     pub(super) fn ticks(self) -> u64 {
         self.0
+    }
+
+    pub(super) fn from_ticks(ticks: u64) -> Self {
+        Self(ticks)
+    }
+}
+
+impl From<Instant> for Moment {
+    fn from(instant: Instant) -> Self {
+        Self::of(instant)
     }
 }
 

@@ -1,7 +1,10 @@
 //! Up or down, and why.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use super::clock::Moment;
 
 /// The one state that is shown of a backend. Where several hold, the earlier one in this order wins:
 /// maintenance, drain, down, ejected, slow start, up.
@@ -39,16 +42,28 @@ impl State {
     }
 }
 
-/// What probes and name resolution say of one backend. Written by the control thread alone.
+/// Up or down, as probes and name resolution say, and what else is shown. Written by the control thread
+/// alone.
 #[derive(Debug)]
 pub struct Condition {
     up: AtomicBool,
+    /// Something has been found out: what held until then was an assumption.
+    heard: AtomicBool,
+    /// Ticks of the moment it came up or joined; 0: it has been there from the start.
+    joined: AtomicU64,
     reason: Mutex<Arc<str>>,
+    aside: Mutex<Option<(State, Arc<str>)>>,
 }
 
 impl Condition {
     pub(super) fn new(up: bool) -> Self {
-        Self { up: AtomicBool::new(up), reason: Mutex::new(Arc::from("not checked yet")) }
+        Self {
+            up: AtomicBool::new(up),
+            heard: AtomicBool::new(false),
+            joined: AtomicU64::new(0),
+            reason: Mutex::new(Arc::from("not checked yet")),
+            aside: Mutex::new(None),
+        }
     }
 
     /// Whether it may be sent requests.
@@ -56,22 +71,56 @@ impl Condition {
         self.up.load(Ordering::Acquire)
     }
 
-    /// Why it is as it is: `status 503`, `connect refused`, `timeout after 1s`, `check passed`.
+    /// Why it is up or down: `status 503`, `connect refused`, `timeout after 1s`, `check passed`.
     pub fn reason(&self) -> Arc<str> {
-        Arc::clone(&self.reason.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&held(&self.reason))
+    }
+
+    /// The state to show, and why it holds.
+    pub fn shown(&self) -> (State, Arc<str>) {
+        match held(&self.aside).as_ref() {
+            _ if !self.is_up() => (State::Down, self.reason()),
+            Some((state, why)) => (*state, Arc::clone(why)),
+            None => (State::Up, self.reason()),
+        }
     }
 
     /// The state to show.
     pub fn state(&self) -> State {
-        if self.is_up() { State::Up } else { State::Down }
+        self.shown().0
+    }
+
+    /// What is shown in place of up, and why; `None`: nothing but up.
+    pub fn set_aside(&self, aside: Option<(State, Arc<str>)>) {
+        *held(&self.aside) = aside;
     }
 
     /// Sets up or down with its reason. Gives back whether up or down changed.
-    pub fn set(&self, up: bool, reason: &str) -> bool {
-        let mut held = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn set(&self, up: bool, reason: &str, now: Instant) -> bool {
+        let mut held = held(&self.reason);
         if &**held != reason {
             *held = Arc::from(reason);
         }
+        // The first that is heard of it at the start of the process is no recovery.
+        let recovers = self.heard.swap(true, Ordering::AcqRel) && up && !self.is_up();
+        if recovers {
+            self.join(now);
+        }
         self.up.swap(up, Ordering::AcqRel) != up
     }
+
+    /// It joins a pool that runs already.
+    pub fn join(&self, now: Instant) {
+        self.heard.store(true, Ordering::Release);
+        self.joined.store(Moment::of(now).ticks().max(1), Ordering::Release);
+    }
+
+    /// When it came up or joined; `None` where it has been there from the start.
+    pub fn joined(&self) -> Option<Moment> {
+        Some(self.joined.load(Ordering::Acquire)).filter(|ticks| *ticks != 0).map(Moment::from_ticks)
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,7 +12,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::clock::{Moment, TICK_US, ticks};
 use super::fading::{Fading, Held};
@@ -130,8 +130,8 @@ impl Latency {
     }
 
     /// Records the time from the request sent to the head of a good response.
-    pub fn record(&self, sample: Duration, now: Instant) {
-        let now = Moment::of(now);
+    pub fn record(&self, sample: Duration, now: impl Into<Moment>) {
+        let now = now.into();
         let norm = self.norm_us();
         let sample = micros(sample).min(norm.map_or(f32::MAX, |norm| norm * CAP));
         let samples = self.samples.load(Ordering::Relaxed);
@@ -160,8 +160,8 @@ impl Latency {
     }
 
     /// Records a failure that came after `elapsed`.
-    pub fn record_failure(&self, elapsed: Duration, now: Instant) {
-        let now = Moment::of(now);
+    pub fn record_failure(&self, elapsed: Duration, now: impl Into<Moment>) {
+        let now = now.into();
         self.failing.change(now, |held| {
             let share = held.map_or(FAILURE_MIN, |held| share(held.age(now), FAILURE_MIN, FAILURE_MAX));
             let before = held.map_or(0.0, |held| failing_left(held, now));

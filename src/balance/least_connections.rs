@@ -2,7 +2,7 @@
 //!
 //! For requests of very different length. The count is the process's, not the worker's. Among equals the
 //! turn goes round as in round-robin, weights included, so that a quiet pool is not served by its first
-//! backend alone.
+//! backend alone; where nobody has anything to do all are equal.
 //!
 //! A failed request goes on counting for as long as a good one takes: a backend that fails at once would
 //! otherwise always look idle. Up to 32 candidates are all looked at, of more the best of a few drawn ones
@@ -19,7 +19,7 @@ use crate::backend::Moment;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "least-connections",
-    summary: "fewest requests in flight / weight; ties in turn",
+    summary: "fewest (requests in flight + 1) / weight; ties, and an idle pool, in turn",
     key: KeySource::None,
     build,
 };
@@ -50,14 +50,14 @@ impl Balancer for LeastConnections {
         if choices.len() > SCANNED_MAX {
             return best_drawn(&self.lots, pick, |candidate| Load::of(candidate, now).with_one_more());
         }
-        let (lightest, least) = choices
-            .open(pick.tried)
-            .map(|(index, candidate)| (index, Load::of(candidate, now)))
-            .reduce(|best, next| if next.1.is_less_than(best.1) { next } else { best })?;
+        let loads = || choices.open(pick.tried).map(|(index, candidate)| (index, Load::of(candidate, now)));
+        let (lightest, least) =
+            loads().reduce(|best, next| if next.1.is_less_than(best.1) { next } else { best })?;
+        let idle = loads().all(|(_, load)| load.in_flight == 0);
         let turn = self.memory.turn.fetch_add(1, Ordering::Relaxed);
         let tied = |index: usize| {
             let load = choices.list().get(index).map(|candidate| Load::of(candidate, now));
-            load.is_some_and(|load| !least.is_less_than(load)) && choices.is_open(index, pick.tried)
+            load.is_some_and(|load| idle || !least.is_less_than(load)) && choices.is_open(index, pick.tried)
         };
         // Others moved the counts between the two looks where nobody is tied any more.
         let Some((ahead, index)) = self.turns.seek(turn, tied) else { return Some(lightest) };
@@ -85,13 +85,14 @@ impl Load {
         }
     }
 
-    /// What it would be after one request more: among drawn ones the weightier is drawn more often already,
-    /// so that even of idle ones it must not seem to be equal.
+    /// What it would be after one request more.
     fn with_one_more(self) -> f32 {
         (self.in_flight + 1) as f32 / self.weight as f32
     }
 
+    /// With one request more: else a backend of tiny weight, such as one that is just coming up, would always
+    /// have one in flight, because at nothing it looks as free as any.
     fn is_less_than(self, other: Self) -> bool {
-        self.in_flight * other.weight < other.in_flight * self.weight
+        (self.in_flight + 1) * other.weight < (other.in_flight + 1) * self.weight
     }
 }

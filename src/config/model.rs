@@ -3,6 +3,7 @@
 //! Values here are right by construction: ranges were checked, references resolve, names are unique.
 //! Nothing here knows a runtime room; `snapshot` turns it into running objects.
 
+mod health;
 mod tls;
 
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use health::{Health, HealthKind, Passive};
 pub use tls::{CertificateFiles, ListenerTls, PoolTls, Secret, TlsFlaw, TlsKey};
 
 /// A whole configuration file.
@@ -229,6 +231,10 @@ pub struct Pool {
     pub max_connections: u32,
     /// What Host the backends see.
     pub pass_host: PassHost,
+    /// How long the share of a backend grows that comes up; 0: it has it at once.
+    pub slow_start: Duration,
+    /// Below this share of healthy backends, health is ignored; 0.0: never.
+    pub panic_threshold: f64,
     /// At least one; names unique within the pool.
     pub backends: Vec<Backend>,
     /// Whether the backends are sent a PROXY header. Default off.
@@ -237,6 +243,8 @@ pub struct Pool {
     pub tls: Option<PoolTls>,
     /// `[pool.NAME.health]`; `None`: no active checks.
     pub health: Option<Health>,
+    /// `[pool.NAME.passive]`; `None`: not enabled.
+    pub passive: Option<Passive>,
     /// `[pool.NAME.timeouts]`
     pub timeouts: PoolTimeouts,
     /// `[pool.NAME.retry]`
@@ -295,48 +303,6 @@ pub struct Backend {
     pub backup: bool,
     /// Its own or the pool's; 0: no limit.
     pub max_connections: u32,
-}
-
-/// `[pool.NAME.health]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
-    /// Default http.
-    pub kind: HealthKind,
-    /// Default `/`.
-    pub path: String,
-    /// `None`: the backend's address.
-    pub host: Option<String>,
-    /// Default `GET`.
-    pub method: String,
-    /// Inclusive ranges. Default 200–399.
-    pub expect_status: Vec<(u16, u16)>,
-    /// A substring within the first 16 KiB.
-    pub expect_body: Option<String>,
-    /// `None`: the backend's own.
-    pub port: Option<u16>,
-    /// Default 2 s.
-    pub interval: Duration,
-    /// Default interval / 4.
-    pub fast_interval: Duration,
-    /// Default: interval.
-    pub down_interval: Duration,
-    /// Default 1 s.
-    pub timeout: Duration,
-    /// Default 2; at least 1.
-    pub rise: u32,
-    /// Default 3; at least 1.
-    pub fall: u32,
-    /// Default true.
-    pub initial_up: bool,
-}
-
-/// `health.type`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HealthKind {
-    /// A request and its status.
-    Http,
-    /// A connection that opens.
-    Tcp,
 }
 
 /// `[pool.NAME.timeouts]`

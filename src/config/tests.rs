@@ -8,6 +8,8 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{self, Key, Kind, Preset};
 use super::*;
 
+mod passive;
+
 const BALANCE: [&str; 8] = [
     "round-robin",
     "weighted-round-robin",

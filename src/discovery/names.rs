@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -143,7 +143,7 @@ impl Name {
         backend.set_address(Some(*next));
         if held.is_none() && !backend.condition().is_up() {
             // Back to what it counted as before anything was known; with probes their first result decides.
-            backend.condition().set(backend.starts_up(), "name resolves");
+            backend.condition().set(backend.starts_up(), "name resolves", Instant::now());
         }
         // Whatever probes found was another machine.
         backend.want_probe();
@@ -173,6 +173,6 @@ impl Name {
         if !known {
             tracing::warn!(target: "equipoise::discovery", pool, backend, reason, "backend is down");
         }
-        self.backend.condition().set(false, &reason)
+        self.backend.condition().set(false, &reason, Instant::now())
     }
 }

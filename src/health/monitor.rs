@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
@@ -130,7 +130,7 @@ impl Monitor {
     fn release(&self, backend: &Arc<Backend>) {
         let reason = "not checked any more";
         let resolved = backend.address().is_some();
-        if resolved && !backend.is_retired() && backend.condition().set(true, reason) {
+        if resolved && !backend.is_retired() && backend.condition().set(true, reason, Instant::now()) {
             let what = What::Changed { up: true, reason: Arc::from(reason) };
             (self.on_event)(Event { backend: Arc::clone(backend), what });
         }

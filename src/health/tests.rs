@@ -251,7 +251,7 @@ async fn a_backend_goes_down_and_comes_back() {
 async fn the_first_result_alone_decides_and_names_come_and_go() {
     let server = Server::start(status(404)).await;
     let backend = backend(None);
-    backend.condition().set(false, "name does not resolve: no such host");
+    backend.condition().set(false, "name does not resolve: no such host", std::time::Instant::now());
     let (mut monitor, mut events) = monitor();
     let slow = Check { interval: MS * 60_000, down_interval: MS * 60_000, ..check(http(&[200..=399], None)) };
     monitor.reconcile(vec![Target {
@@ -264,7 +264,7 @@ async fn the_first_result_alone_decides_and_names_come_and_go() {
     assert_eq!(&*backend.condition().reason(), "name does not resolve: no such host");
     // It resolves: whoever resolves names sets it up and asks for a probe, which comes at once.
     backend.set_address(Some(server.address));
-    backend.condition().set(true, "name resolves");
+    backend.condition().set(true, "name resolves", std::time::Instant::now());
     backend.want_probe();
     let (results, up, reason) = change(&mut events).await;
     assert_eq!((results, up, &*reason), (vec!["status"], false, "status 404"));
@@ -351,7 +351,7 @@ async fn intervals_follow_the_state() {
         assert!((MS * 3_600..=MS * 4_402).contains(&gap), "{gap:?}");
     }
     // Told that it is up after all, it is looked at fast until three failures settle it.
-    backend.condition().set(true, "told so");
+    backend.condition().set(true, "told so", std::time::Instant::now());
     let mut gaps = Vec::new();
     let mut before = times[29];
     while gaps.len() < 5 {

@@ -68,7 +68,7 @@ impl Watch {
             Ok(()) => "check passed".to_owned(),
             Err(failure) => failure.to_string(),
         };
-        if backend.condition().set(up, &reason) {
+        if backend.condition().set(up, &reason, Instant::now().into_std()) {
             self.log(up, &reason);
             (self.on_event)(self.event(What::Changed { up, reason: Arc::from(reason) }));
         }

@@ -9,7 +9,7 @@ use prometheus::proto::{Bucket, Counter, Gauge, LabelPair, Metric, MetricFamily,
 
 use super::family::{self, Family};
 use super::histogram::{Distribution, EXPORTED_BOUNDS};
-use super::label::{CheckResult, Handshake, Reason, RetryReason, slot_label};
+use super::label::{CheckResult, Ejection, Handshake, Reason, RetryReason, slot_label};
 use super::ledger::Availability;
 use super::metrics::Metrics;
 use super::process::Process;
@@ -118,6 +118,7 @@ fn pools(sheet: &mut Sheet, metrics: &Metrics, now: Instant) {
             sheet.add(&family::RETRIES, &[pool, reason.name()], series.retries(reason) as f64);
         }
         sheet.add(&family::RETRY_BUDGET_EXHAUSTED, &[pool], series.budget_exhaustions() as f64);
+        sheet.add(&family::POOL_PANIC, &[pool], f64::from(series.is_panicking()));
         if let Some(figures) = series.availability(now) {
             sheet.add(&family::POOL_UP, &[pool], f64::from(figures.up));
             sheet.add_availability(&POOL_AVAILABILITY, &[pool], &figures);
@@ -143,6 +144,9 @@ fn backend(sheet: &mut Sheet, series: &BackendSeries, now: Instant) {
     for state in State::ALL {
         let labels = [pool, name, state.name()];
         sheet.add(&family::BACKEND_STATE, &labels, f64::from(state == current));
+    }
+    for &why in Ejection::ALL {
+        sheet.add(&family::EJECTIONS, &[pool, name, why.name()], series.ejections(why) as f64);
     }
     sheet.add_availability(&BACKEND_AVAILABILITY, &[pool, name], &series.availability(now));
     // A backend without active checks has no series that would forever say 0.

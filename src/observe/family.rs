@@ -82,10 +82,14 @@ families! {
         "Mean time to repair; absent before the first failure has been repaired."
     BACKEND_STRAYS COUNTER "equipoise_backend_strays_total" ["pool", "backend"]
         "Connections closed because bytes came that belong to no response."
+    EJECTIONS COUNTER "equipoise_ejections_total" ["pool", "backend", "reason"]
+        "How often live traffic was taken from the backend because it failed it."
     HEALTH_CHECKS COUNTER "equipoise_health_checks_total" ["pool", "backend", "result"]
         "Active checks that ended."
     POOL_UP GAUGE "equipoise_pool_up" ["pool"]
         "1 while the pool can serve."
+    POOL_PANIC GAUGE "equipoise_pool_panic" ["pool"]
+        "1 while so few backends are well that all are used."
     POOL_UPTIME COUNTER "equipoise_pool_uptime_seconds_total" ["pool"]
         "Time the pool could serve."
     POOL_DOWNTIME COUNTER "equipoise_pool_downtime_seconds_total" ["pool"]

@@ -274,3 +274,17 @@ closed_set! {
         Timeout = "timeout",
     }
 }
+
+closed_set! {
+    /// Why a backend was ejected.
+    Ejection {
+        /// Too many failures in a row.
+        ConsecutiveFailures = "consecutive_failures",
+        /// Too large a share of failures.
+        FailureRatio = "failure_ratio",
+        /// Much slower than the others.
+        Latency = "latency",
+        /// It came back, and failed at once.
+        Trial = "trial",
+    }
+}

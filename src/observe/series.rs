@@ -1,13 +1,14 @@
 //! The handles a snapshot holds, each one label set.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::histogram::{Distribution, Histogram};
 use super::label::{
-    CODE_SLOTS, CheckResult, Handshake, MethodLabel, OUTCOME_SLOTS, Outcome, Reason, RetryReason, code_slot,
+    CODE_SLOTS, CheckResult, Ejection, Handshake, MethodLabel, OUTCOME_SLOTS, Outcome, Reason, RetryReason,
+    code_slot,
 };
 use super::ledger::{Availability, Ledger};
 use super::shard::{Count, Sharded};
@@ -208,6 +209,7 @@ impl RouteSeries {
 pub struct PoolSeries {
     name: Arc<str>,
     shards: Sharded<PoolShard>,
+    panics: AtomicBool,
     ledger: Mutex<Option<Ledger>>,
 }
 
@@ -219,7 +221,12 @@ struct PoolShard {
 
 impl PoolSeries {
     pub(super) fn new(name: &str, workers: usize) -> Self {
-        Self { name: Arc::from(name), shards: Sharded::new(workers), ledger: Mutex::new(None) }
+        Self {
+            name: Arc::from(name),
+            shards: Sharded::new(workers),
+            panics: AtomicBool::new(false),
+            ledger: Mutex::new(None),
+        }
     }
 
     /// The pool's name.
@@ -244,6 +251,16 @@ impl PoolSeries {
         ledger.get_or_insert_with(|| Ledger::new(serving, cause, now)).set(serving, cause, now);
     }
 
+    /// Tells whether health is ignored, because so few backends are well.
+    pub fn set_panicking(&self, panics: bool) {
+        self.panics.store(panics, Ordering::Relaxed);
+    }
+
+    /// What [`Self::set_panicking`] was told.
+    pub fn is_panicking(&self) -> bool {
+        self.panics.load(Ordering::Relaxed)
+    }
+
     /// The pool's up and down time; `None` before the first [`Self::set_serving`].
     pub fn availability(&self, now: Instant) -> Option<Availability> {
         held(&self.ledger).as_ref().map(|ledger| ledger.snapshot(now))
@@ -266,6 +283,7 @@ pub struct BackendSeries {
     backend: Arc<Backend>,
     shards: Sharded<BackendShard>,
     checks: [AtomicU64; CheckResult::COUNT],
+    ejections: [AtomicU64; Ejection::COUNT],
     ledger: Mutex<Ledger>,
 }
 
@@ -282,6 +300,7 @@ impl BackendSeries {
             backend: Arc::clone(backend),
             shards: Sharded::new(workers),
             checks: Default::default(),
+            ejections: Default::default(),
             ledger: Mutex::new(Ledger::new(condition.is_up(), &condition.reason(), now)),
         }
     }
@@ -304,6 +323,16 @@ impl BackendSeries {
     /// An active check ended. From any thread: checks are rare.
     pub fn health_check(&self, result: CheckResult) {
         self.checks[result as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It was ejected. From any thread: ejections are rare.
+    pub fn ejected(&self, why: Ejection) {
+        self.ejections[why as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it was ejected so.
+    pub fn ejections(&self, why: Ejection) -> u64 {
+        self.ejections[why as usize].load(Ordering::Relaxed)
     }
 
     /// Brings the account up to date with the backend's condition. To be called right after

@@ -42,10 +42,10 @@ fn busy() -> (Arc<Metrics>, Vec<Arc<dyn std::any::Any>>, Instant) {
     series.health_check(CheckResult::Failure);
     backend.count_stray();
     pool.set_serving(true, "1 of 1 usable", begin);
-    backend.condition().set(false, "status 503");
+    backend.condition().set(false, "status 503", begin);
     series.note_condition(begin + Duration::from_secs(30));
     pool.set_serving(false, "0 of 1 usable", begin + Duration::from_secs(30));
-    backend.condition().set(true, "check passed");
+    backend.condition().set(true, "check passed", begin);
     series.note_condition(begin + Duration::from_secs(40));
     pool.set_serving(true, "1 of 1 usable", begin + Duration::from_secs(40));
     metrics.configured("abc123", UNIX_EPOCH + Duration::from_secs(1_000));

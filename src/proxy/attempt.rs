@@ -1,4 +1,4 @@
-//! One try: pick a backend, reach it, send the request, read the head of the response.
+//! One try: reach the backend, send the request, read the head of the response.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,47 +6,14 @@ use std::time::{Duration, Instant};
 use super::converse::Trouble;
 use super::exchange::Exchange;
 use super::fault::Fault;
-use super::key;
+use super::pick::{Attempt, is_failure};
 use super::upload::Upload;
-use crate::backend::Lease;
-use crate::balance::Pick;
+use crate::backend::Moment;
 use crate::http::{Body, Version};
-use crate::observe::{BackendSeries, Outcome, RetryReason};
+use crate::observe::{Outcome, RetryReason};
 use crate::resilience::Failure;
-use crate::snapshot::{HostPolicy, Member, Pool, Route, Security};
+use crate::snapshot::{HostPolicy, Pool, Security};
 use crate::upstream::{Connection, DialError};
-
-/// What earlier tries of a request leave behind.
-#[derive(Debug, Default)]
-pub(super) struct Tried {
-    /// Ids of the backends that were tried.
-    pub(super) backends: Vec<u64>,
-    /// One of them could not be connected to.
-    pub(super) connect_failed: bool,
-    /// Some byte of the request went to one of them.
-    pub(super) sent: bool,
-}
-
-/// A try at one backend.
-#[derive(Debug)]
-pub(super) struct Attempt {
-    pub(super) lease: Lease,
-    pub(super) series: Arc<BackendSeries>,
-    limit: u32,
-    security: Security,
-    connect_timed_out: bool,
-}
-
-impl Attempt {
-    /// The fault that a failed try is, where no other follows.
-    pub(super) fn fault(&self, failure: Failure) -> Fault {
-        if failure == Failure::Connect && self.connect_timed_out {
-            Fault::ConnectTimeout
-        } else {
-            Fault::Backend(failure)
-        }
-    }
-}
 
 /// The label of a retry.
 pub(super) fn retry_reason(failure: Failure) -> RetryReason {
@@ -60,74 +27,12 @@ pub(super) fn retry_reason(failure: Failure) -> RetryReason {
 }
 
 impl Exchange<'_> {
-    /// Picks a backend and takes a lease on it: another than those tried, while one is left.
-    pub(super) fn pick(&mut self, pool: &Pool, tried: &mut Tried) -> Result<Attempt, Fault> {
-        let roster = pool.roster();
-        let candidates = &roster.candidates;
-        if candidates.is_empty() {
-            return Err(Fault::NoBackend);
-        }
-        let position = |id: &u64| candidates.iter().position(|c| c.backend.id() == *id);
-        let mut passed: Vec<usize> = tried.backends.iter().filter_map(position).collect();
-        let client = self.client_address.unwrap_or(self.client.origin.peer.ip());
-        let key = key::of(&pool.key, self.request, client);
-        let mut random = self.worker.random.borrow_mut();
-        loop {
-            let mut pick = Pick { key, tried: &passed, random: &mut random, now: self.now };
-            match roster.balancer.pick(&mut pick) {
-                Some(index) => {
-                    let candidate = &candidates[index];
-                    if let Some(lease) = Lease::take(&candidate.backend, candidate.limit, self.now) {
-                        let series = Arc::clone(&roster.series[index]);
-                        return Ok(Attempt {
-                            lease,
-                            series,
-                            limit: candidate.limit,
-                            security: roster.security[index].clone(),
-                            connect_timed_out: false,
-                        });
-                    }
-                    passed.push(index); // another worker took the last place
-                }
-                None if !tried.backends.is_empty() => {
-                    tried.backends.clear();
-                    passed.clear();
-                }
-                None => return Err(Fault::PoolFull),
-            }
-        }
-    }
-
-    /// A try on the connection that is this client's alone: at its backend, whomever the algorithm would pick
-    /// and whatever probes say, for the login is there and nowhere else.
-    pub(super) fn stay(
-        &mut self,
-        route: &Route,
-        member: &Member,
-        own: &mut Option<Box<Connection>>,
-    ) -> Result<Attempt, Fault> {
-        if let Some(lease) = Lease::take(&member.backend, member.limit, self.now) {
-            let series = Arc::clone(&member.series);
-            return Ok(Attempt {
-                lease,
-                series,
-                limit: member.limit,
-                security: member.security.clone(),
-                connect_timed_out: false,
-            });
-        }
-        if let Some(connection) = own.take() {
-            self.client.bonds.keep(route, connection, &self.worker.blocks);
-        }
-        Err(Fault::PoolFull)
-    }
-
     /// Makes one try, on `own` if there is one. Ready with a connection whose response head has been read, or with the failure
     /// that another try may mend.
     pub(super) async fn attempt(
         &mut self,
         pool: &Pool,
-        attempt: &mut Attempt,
+        attempt: &mut Attempt<'_>,
         upload: &mut Upload,
         mut own: Option<Box<Connection>>,
     ) -> Result<Result<Box<Connection>, Failure>, Fault> {
@@ -150,7 +55,7 @@ impl Exchange<'_> {
             let began = if connection.reused { asked } else { Instant::now() };
             match self.converse(pool, &mut connection, upload, began).await {
                 Ok(sent_at) => {
-                    self.heard(attempt, sent_at);
+                    self.heard(pool, attempt, sent_at);
                     return Ok(Ok(connection));
                 }
                 Err(Trouble::Backend(Failure::Reset)) if self.was_stale(&connection, upload) => {
@@ -162,7 +67,7 @@ impl Exchange<'_> {
                     if trouble.is_given_up() {
                         connection.reset_on_close();
                     }
-                    return self.failed(attempt, trouble, began);
+                    return self.failed(pool, attempt, trouble, began, upload);
                 }
             }
         }
@@ -178,7 +83,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn set_host(&mut self, pool: &Pool, attempt: &Attempt) {
+    fn set_host(&mut self, pool: &Pool, attempt: &Attempt<'_>) {
         // An HTTP/1.0 client may send no Host; a backend must get one (RFC 9112 3.2).
         if pool.pass_host == HostPolicy::Backend
             || self.request.host().is_empty() && pool.pass_host == HostPolicy::Client
@@ -192,18 +97,18 @@ impl Exchange<'_> {
     async fn reach(
         &mut self,
         pool: &Pool,
-        attempt: &mut Attempt,
+        attempt: &mut Attempt<'_>,
         reuse: bool,
         now: Instant,
     ) -> Result<Result<Box<Connection>, Failure>, Fault> {
         let backend = attempt.lease.backend();
         let must_be_recent = !self.request.method.is_idempotent();
-        let secure = match &attempt.security {
+        let secure = match &attempt.member.security {
             Security::Plain => None,
             Security::Tls(secure) => Some(secure),
             Security::Broken => {
                 attempt.lease.failed(Duration::ZERO, now);
-                attempt.series.outcome(self.worker.index, Outcome::TlsError);
+                attempt.member.series.outcome(self.worker.index, Outcome::TlsError);
                 return Ok(Err(Failure::Connect));
             }
         };
@@ -218,7 +123,8 @@ impl Exchange<'_> {
         }
         let due = now + pool.connect_timeout;
         let due = self.deadline.map_or(due, |deadline| deadline.min(due));
-        let dial = upstream.dial(backend, attempt.limit, pool.connect_timeout, due);
+        // The whole limit also while a share grows: idle connections of before need not be closed for that.
+        let dial = upstream.dial(backend, attempt.member.limit, pool.connect_timeout, due);
         match dial.announced(announced).secured(secure.cloned()).connect().await {
             Ok(connection) => {
                 pool.budget.on_connected(backend.id(), Instant::now());
@@ -226,14 +132,21 @@ impl Exchange<'_> {
             }
             Err(error) => {
                 tracing::debug!(target: "equipoise::proxy", pool = %pool.name, backend = %backend.identity().name, "{error}");
-                backend.want_probe();
-                attempt.lease.failed(now.elapsed(), Instant::now());
+                pool.budget.on_refused(backend.id());
+                let failed_at = Moment::of(Instant::now());
+                attempt.lease.failed(now.elapsed(), failed_at);
                 let outcome = match error {
                     DialError::Tls(_) => Outcome::TlsError,
                     _ => Outcome::ConnectError,
                 };
-                attempt.series.outcome(self.worker.index, outcome);
-                attempt.connect_timed_out = matches!(error, DialError::TimedOut(_));
+                attempt.member.series.outcome(self.worker.index, outcome);
+                attempt.connect_timed_out = error.is_timeout();
+                let late = error.is_timeout() && self.timed_out(Fault::ConnectTimeout) == Fault::Deadline;
+                if error.is_the_backends() && (!late || self.retries == 0) {
+                    attempt.count(pool, failed_at);
+                    attempt.went_badly(pool, failed_at);
+                }
+                attempt.want_probe(pool);
                 match self.timed_out(Fault::ConnectTimeout) {
                     Fault::Deadline => Err(Fault::Deadline),
                     _ => Ok(Err(Failure::Connect)),
@@ -251,17 +164,19 @@ impl Exchange<'_> {
             && upload.is_replayable()
     }
 
-    fn heard(&mut self, attempt: &Attempt, sent_at: Instant) {
+    fn heard(&mut self, pool: &Pool, attempt: &Attempt<'_>, sent_at: Instant) {
         self.now = Instant::now();
-        let now = self.now;
-        let took = now.saturating_duration_since(sent_at);
+        let now = Moment::of(self.now);
+        let took = self.now.saturating_duration_since(sent_at);
         let status = self.scratch.response.status;
         let is_11 = self.scratch.response.version == Version::Http11;
         attempt.lease.backend().answered_in(u8::from(is_11));
-        attempt.series.outcome(self.worker.index, Outcome::Code(status));
-        attempt.series.response_time(self.worker.index, took);
-        if status >= 500 && !matches!(status, 501 | 505) {
+        attempt.member.series.outcome(self.worker.index, Outcome::Code(status));
+        attempt.member.series.response_time(self.worker.index, took);
+        attempt.count(pool, now);
+        if is_failure(status) {
             attempt.lease.failed(took, now); // failing fast must not look like being fast
+            attempt.went_badly(pool, now);
         } else {
             attempt.lease.answered(took, now);
         }
@@ -269,30 +184,41 @@ impl Exchange<'_> {
 
     fn failed(
         &self,
-        attempt: &Attempt,
+        pool: &Pool,
+        attempt: &Attempt<'_>,
         trouble: Trouble,
         began: Instant,
+        upload: &Upload,
     ) -> Result<Result<Box<Connection>, Failure>, Fault> {
-        let (outcome, result) = match trouble {
+        let now = Instant::now();
+        let (moment, elapsed) = (Moment::of(now), now.saturating_duration_since(began));
+        let (outcome, is_its_fault, result) = match trouble {
             Trouble::Backend(failure) => {
                 let outcome = match failure {
                     Failure::Invalid => Outcome::Invalid,
                     Failure::Timeout => Outcome::Timeout,
                     _ => Outcome::Reset,
                 };
-                if failure != Failure::Timeout {
-                    // Every such request costs a retry of the pool's budget until a check has spoken.
-                    attempt.lease.backend().want_probe();
-                }
-                (outcome, Ok(Err(failure)))
+                (outcome, true, Ok(Err(failure)))
             }
-            Trouble::Over(Fault::Deadline) => (Outcome::Timeout, Err(Fault::Deadline)),
-            Trouble::Over(fault) => (Outcome::Canceled, Err(fault)),
+            // It is judged by it where it had the route's whole time, and the whole request: others before it,
+            // or a slow client, are no fault of its own.
+            Trouble::Over(Fault::Deadline) => {
+                (Outcome::Timeout, self.retries == 0 && upload.done, Err(Fault::Deadline))
+            }
+            Trouble::Over(fault) => (Outcome::Canceled, false, Err(fault)),
         };
-        attempt.series.outcome(self.worker.index, outcome);
+        attempt.member.series.outcome(self.worker.index, outcome);
         if outcome != Outcome::Canceled {
-            let now = Instant::now();
-            attempt.lease.failed(now.saturating_duration_since(began), now);
+            attempt.lease.failed(elapsed, moment);
+        }
+        if is_its_fault {
+            attempt.count(pool, moment);
+            attempt.went_badly(pool, moment);
+        }
+        if matches!(result, Ok(Err(Failure::Reset | Failure::Invalid))) {
+            // Every such request costs a retry of the pool's budget until a check has spoken.
+            attempt.want_probe(pool);
         }
         result
     }

@@ -38,7 +38,7 @@ impl Bonds {
         }
         // One of another TLS is of an older configuration, which may have asked for less.
         let member = route.pool.member(connection.backend());
-        if member.is_some_and(|member| !member.security.is_of(connection.secure())) {
+        if member.is_some_and(|(_, member)| !member.security.is_of(connection.secure())) {
             return None;
         }
         // The pool has been told since to announce its clients, or in other words, or not to.

@@ -4,11 +4,11 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::attempt::Attempt;
 use super::converse::client_fault;
 use super::exchange::{Ended, Exchange};
 use super::fault::Fault;
 use super::pace::Pace;
+use super::pick::Attempt;
 use super::pipe::{Ends, Pipe, PipeError, Replay, Waiting};
 use super::tunnel;
 use super::upload::Upload;
@@ -19,6 +19,8 @@ use crate::upstream::Connection;
 /// The body of one response, and the deadlines of its flow.
 struct Download {
     pipe: Pipe,
+    /// It is a stream of events, which may be silent for long.
+    is_stream: bool,
     idle_timeout: Duration,
     pace: Pace,
     /// What the deadline was last set for: who is waited for, and how much had moved.
@@ -34,7 +36,7 @@ impl Exchange<'_> {
     pub(super) async fn deliver(
         &mut self,
         route: &Route,
-        attempt: &Attempt,
+        attempt: &Attempt<'_>,
         mut connection: Box<Connection>,
         upload: &mut Upload,
     ) -> Result<(), Fault> {
@@ -49,6 +51,7 @@ impl Exchange<'_> {
         let queued = self.client.out.len();
         let (keep_client, framing) = self.begin_response(upload);
         if self.scratch.response.interim == Interim::Switching {
+            attempt.went_well(pool); // it may last for hours
             let ended = tunnel::run(self, &mut connection, pool.tunnel_timeout).await;
             self.now = Instant::now();
             return ended;
@@ -56,6 +59,9 @@ impl Exchange<'_> {
         // It will not be sent again.
         upload.pipe.replay = Replay::Gone;
         let mut download = self.download(pool, framing, keep_client);
+        if download.is_stream {
+            attempt.went_well(pool); // it may last as long
+        }
         let delivered = poll_fn(|cx| self.poll_deliver(&mut connection, upload, &mut download, cx)).await;
         if delivered == Err(Fault::Cut) && download.written == 0 && self.client.stream.is_flushed() {
             // Nothing of the response has left: there is still time to say what became of it.
@@ -139,6 +145,7 @@ impl Exchange<'_> {
             .is_some_and(|t| t.len() >= 17 && t[..17].eq_ignore_ascii_case(b"text/event-stream"));
         let mut download = Download {
             pipe: Pipe::new(response.body, framing, 0, Replay::Gone),
+            is_stream,
             idle_timeout: if is_stream { pool.tunnel_timeout } else { pool.idle_timeout },
             pace: Pace::default(),
             armed: None,

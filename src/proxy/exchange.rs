@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use super::attempt::{Attempt, Tried};
 use super::client::Client;
 use super::fault::Fault;
+use super::pick::{Attempt, Tried, is_failure};
 use super::respond::{self, Extra};
 use super::upload::Upload;
 use super::worker::Worker;
+use crate::backend::Moment;
 use crate::http::{self, Forwarding, Refusal, RequestHead, ResponseHead, Version};
 use crate::observe::MethodLabel;
 use crate::resilience::{Facts, Failure, Verdict, decide};
@@ -187,18 +188,26 @@ impl<'a> Exchange<'a> {
                 Some(member) => self.stay(route, member, &mut own)?,
                 None => {
                     own = None;
-                    self.pick(pool, &mut tried)?
+                    self.pick(pool, &mut tried, listed)?
                 }
             };
             self.held = own.is_some();
             let tried_once = self.attempt(pool, &mut attempt, &mut upload, own.take()).await;
             self.unread = !upload.pipe.has_ended();
             let failure = match tried_once? {
-                Ok(connection) => match self.retried_status(pool) {
+                Ok(connection) => match self.retried_status(pool, attempt.is_trial) {
                     Some(failure) if self.may_retry(pool, &attempt, failure, listed, &upload, &mut tried) => {
                         continue;
                     }
-                    _ => return self.deliver(route, &attempt, connection, &mut upload).await,
+                    _ => {
+                        let delivered = self.deliver(route, &attempt, connection, &mut upload).await;
+                        match delivered {
+                            Ok(()) => attempt.went_well(pool),
+                            Err(Fault::Cut) => attempt.went_badly(pool, Moment::of(Instant::now())),
+                            Err(_) => {} // not the backend's fault
+                        }
+                        return delivered;
+                    }
                 },
                 Err(fault) => fault,
             };
@@ -221,18 +230,20 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// The failure that a response's status is, where the pool lists it. On a connection of the client's own
-    /// it is none: another backend does not know who the client is.
-    fn retried_status(&self, pool: &Pool) -> Option<Failure> {
-        let failure = Failure::Status(self.scratch.response.status);
-        (pool.retry.lists(failure) && !self.held).then_some(failure)
+    /// The failure that a response's status is, where the pool lists it, or a trial has failed by it. On a
+    /// connection of the client's own it is none: another backend does not know who the client is.
+    fn retried_status(&self, pool: &Pool, is_trial: bool) -> Option<Failure> {
+        let status = self.scratch.response.status;
+        let failure = Failure::Status(status);
+        let is_one = pool.retry.lists(failure) || is_trial && is_failure(status);
+        (is_one && !self.held).then_some(failure)
     }
 
     /// Asks the rules and the budget for another try, and counts it.
     fn may_retry(
         &mut self,
         pool: &Pool,
-        attempt: &Attempt,
+        attempt: &Attempt<'_>,
         failure: Failure,
         method_listed: bool,
         upload: &Upload,
@@ -244,6 +255,7 @@ impl<'a> Exchange<'a> {
         tried.connect_failed |= failure == Failure::Connect;
         let facts = Facts {
             failure,
+            is_trial: attempt.is_trial,
             retries_made: self.retries,
             method_listed,
             anything_sent: tried.sent || upload.sent > 0,

@@ -75,6 +75,17 @@ impl RetryBudget {
         }
     }
 
+    /// Notes that this backend did not accept a connection: what it accepted before proves nothing any more.
+    pub fn on_refused(&self, backend_id: u64) {
+        if let Some(slot) = self.accepted.get(backend_id as usize % ACCEPTED) {
+            let held = slot.load(Ordering::Relaxed);
+            if (held >> 32) as u32 == backend_id as u32 {
+                // A connection accepted in this moment stays noted.
+                let _ = slot.compare_exchange(held, 0, Ordering::Relaxed, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Takes the right to one retry; `false` where the budget is exhausted.
     ///
     /// It is charged first and given back when it was too much, so that workers racing for the last one
@@ -229,6 +240,11 @@ mod tests {
         assert!(budget.connect_retry_is_free(1, start + 1_500 * MS));
         assert!(!budget.connect_retry_is_free(1, start + 1_501 * MS));
         assert!(!budget.connect_retry_is_free(2, start + 1_501 * MS));
+        budget.on_connected(2, start + 2_000 * MS);
+        budget.on_refused(3);
+        assert!(budget.connect_retry_is_free(1, start + 2_000 * MS));
+        budget.on_refused(2);
+        assert!(!budget.connect_retry_is_free(1, start + 2_000 * MS), "it has refused since");
     }
 
     proptest! {

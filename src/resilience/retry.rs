@@ -5,7 +5,7 @@
 ///
 /// Whoever gets [`Verdict::Retry`] with `charged` asks [`super::RetryBudget::take`] as well.
 pub fn decide(policy: &Policy, facts: &Facts) -> Verdict {
-    if !policy.lists(facts.failure) {
+    if !facts.is_trial && !policy.lists(facts.failure) {
         return Verdict::Stop(Stop::NotListed);
     }
     if !facts.method_listed && (facts.anything_sent || facts.failure != Failure::Connect) {
@@ -112,6 +112,9 @@ impl Policy {
 pub struct Facts {
     /// How it failed.
     pub failure: Failure,
+    /// It was sent to an ejected backend to find out how that is: no client pays for that where another
+    /// backend may be asked.
+    pub is_trial: bool,
     /// Further tries made so far: 0 after the first try.
     pub retries_made: u32,
     /// [`Policy::lists_method`] of its method.
@@ -164,6 +167,25 @@ mod tests {
         Failure::Status(404),
     ];
 
+    /// Of a trial every failure is retried, and nothing else is different.
+    #[test]
+    fn a_trial_is_retried_whatever_is_listed() {
+        let none = Policy { on_connect: false, on_reset: false, on_invalid: false, ..Policy::default() };
+        let facts = Facts {
+            failure: Failure::Status(500),
+            is_trial: true,
+            retries_made: 0,
+            method_listed: true,
+            anything_sent: true,
+            replayable: true,
+            first_connect_failure: true,
+            another_accepts: true,
+        };
+        assert_eq!(decide(&none, &facts), Verdict::Retry { charged: true });
+        let post = Facts { method_listed: false, ..facts };
+        assert_eq!(decide(&none, &post), Verdict::Stop(Stop::Method));
+    }
+
     /// Every combination of facts, under a policy that lists everything but 404 and one that lists nothing.
     #[test]
     fn all_combinations() {
@@ -175,6 +197,7 @@ mod tests {
                 for retries_made in 0..4 {
                     let facts = Facts {
                         failure,
+                        is_trial: false,
                         retries_made,
                         method_listed: flag(0),
                         anything_sent: flag(1),
@@ -211,6 +234,7 @@ mod tests {
         for failure in FAILURES {
             let facts = Facts {
                 failure,
+                is_trial: true,
                 retries_made: 0,
                 method_listed: policy.lists_method(b"POST"),
                 anything_sent: true,

@@ -3,12 +3,16 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
+use tokio::sync::Notify;
+
 use super::Snapshot;
 use super::listener::{AcceptProxy, Capacity, Listener, Page, PerAddress, Route, Tls};
-use super::pool::{HostPolicy, Key, Member, Pool, Roster, Security};
+use super::pool::{HostPolicy, Key, Member, Pool, Security};
+use super::review::{Notes, Roster};
+use super::rules;
 use super::tls::{self, Origination};
 use crate::announce;
-use crate::backend::{Backend, Identity};
+use crate::backend::{Backend, Identity, Moment};
 use crate::balance::{self, KeySource, Memory};
 use crate::config;
 use crate::health::{Check, HttpCheck, Kind};
@@ -45,8 +49,11 @@ pub fn compile(
     let shared_capacity = previous.map_or_else(|| Capacity::new(1), |p| Arc::clone(&p.shared_capacity));
     let default_room = files.saturating_sub(RESERVED_FILES).max(2) / 2;
     shared_capacity.set_max(u32::try_from(default_room).unwrap_or(u32::MAX));
-    let pools: Vec<Arc<Pool>> =
-        config.pools.iter().map(|pool| Arc::new(compile_pool(pool, previous, metrics, now))).collect();
+    let changed = previous.map_or_else(Arc::<Notify>::default, |p| Arc::clone(&p.changed));
+    let mut pools = Vec::with_capacity(config.pools.len());
+    for pool in &config.pools {
+        pools.push(Arc::new(compile_pool(pool, previous, metrics, &changed, now)));
+    }
     let tickets = previous.map_or_else(|| TicketKeys::random(now), |p| Arc::clone(&p.tickets));
     let context =
         Listeners { config, previous, metrics, pools: &pools, shared: &shared_capacity, tickets: &tickets };
@@ -62,6 +69,7 @@ pub fn compile(
         metrics: Arc::clone(metrics),
         shared_capacity,
         tickets,
+        changed,
     }
 }
 
@@ -69,6 +77,7 @@ fn compile_pool(
     pool: &config::Pool,
     previous: Option<&Snapshot>,
     metrics: &Arc<Metrics>,
+    changed: &Arc<Notify>,
     now: Instant,
 ) -> Pool {
     let before = previous.and_then(|snapshot| snapshot.pool(&pool.name));
@@ -82,7 +91,12 @@ fn compile_pool(
     let memory = before.map_or_else(|| Arc::new(Memory::default()), |p| Arc::clone(&p.memory));
     let budget =
         before.map_or_else(|| Arc::new(RetryBudget::new(pool.retry.budget)), |p| Arc::clone(&p.budget));
-    let roster = Roster::compile(&members, algorithm, &memory);
+    let squad = rules::squad(pool, &members, before, changed);
+    if pool.passive.as_ref().is_some_and(|passive| passive.latency_factor > 0.0) {
+        members.iter().for_each(|member| member.backend.latency().measure_by(&memory.norm));
+    }
+    let selection = squad.select(squad.look(Moment::of(now)));
+    let roster = Roster::compile(&selection, &squad, algorithm, &memory);
     Pool {
         name: pool.name.as_str().into(),
         algorithm,
@@ -110,7 +124,8 @@ fn compile_pool(
         origination,
         memory,
         roster: arc_swap::ArcSwap::from_pointee(roster),
-        rebuilding: std::sync::Mutex::new(()),
+        notes: std::sync::Mutex::new(Notes::of(selection.seen)),
+        squad,
         members,
     }
 }
@@ -131,7 +146,13 @@ fn compile_member(
     let carried = before.and_then(|p| p.members.iter().find(|m| *m.backend.identity() == identity));
     let object = match carried {
         Some(member) => Arc::clone(&member.backend),
-        None => Backend::new(identity, pool.health.as_ref().is_none_or(|health| health.initial_up)),
+        None => {
+            let object = Backend::new(identity, pool.health.as_ref().is_none_or(|health| health.initial_up));
+            if before.is_some() {
+                object.condition().join(now); // the pool runs already
+            }
+            object
+        }
     };
     Member {
         series: metrics.backend(&object, now),

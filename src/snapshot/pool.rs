@@ -1,17 +1,19 @@
 //! Pools as they run: who belongs to them, and who of these is usable now.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::review::{Notes, Roster};
 use super::tls::Origination;
 use crate::announce;
 use crate::backend::Backend;
-use crate::balance::{Algorithm, Balancer, Candidate, Memory};
+use crate::balance::{Algorithm, Memory};
 use crate::health::Check;
 use crate::observe::{BackendSeries, PoolSeries};
 use crate::resilience::{Policy, RetryBudget};
+use crate::roster::Squad;
 use crate::tls::Secure;
 
 /// One pool.
@@ -49,10 +51,12 @@ pub struct Pool {
     pub keep_alive: Duration,
     /// Its counters.
     pub series: Arc<PoolSeries>,
+    /// Who is usable, and what live traffic says of it.
+    pub squad: Squad,
     pub(super) origination: Option<Origination>,
     pub(super) memory: Arc<Memory>,
     pub(super) roster: ArcSwap<Roster>,
-    pub(super) rebuilding: Mutex<()>,
+    pub(super) notes: Mutex<Notes>,
 }
 
 /// One backend of a pool, with what the file says of it.
@@ -124,60 +128,14 @@ pub enum HostPolicy {
     Fixed(Box<str>),
 }
 
-/// The usable backends at one moment, compiled for picking.
-#[derive(Debug)]
-pub struct Roster {
-    /// Who may be picked.
-    pub candidates: Vec<Candidate>,
-    /// Their counters, by the same index.
-    pub series: Vec<Arc<BackendSeries>>,
-    /// What TLS is spoken to them, by the same index.
-    pub security: Vec<Security>,
-    /// Who picks.
-    pub balancer: Box<dyn Balancer>,
-}
-
 impl Pool {
     /// The usable backends now.
     pub fn roster(&self) -> arc_swap::Guard<Arc<Roster>> {
         self.roster.load()
     }
 
-    /// What the file says of a backend, if it is one of this pool.
-    pub fn member(&self, backend: &Backend) -> Option<&Member> {
-        self.members.iter().find(|member| member.backend.id() == backend.id())
-    }
-
-    /// Looks at every member again and compiles the usable ones. To be called after any of them went up
-    /// or down.
-    pub fn refresh(&self, now: Instant) {
-        // Two threads that both saw a change must not put the older view over the newer one.
-        let _one_at_a_time = self.rebuilding.lock().unwrap_or_else(PoisonError::into_inner);
-        let roster = Roster::compile(&self.members, self.algorithm, &self.memory);
-        let cause = if roster.candidates.is_empty() { "no backend is usable" } else { "a backend is usable" };
-        self.series.set_serving(!roster.candidates.is_empty(), cause, now);
-        self.roster.store(Arc::new(roster));
-    }
-}
-
-impl Roster {
-    pub(super) fn compile(members: &[Member], algorithm: &Algorithm, memory: &Arc<Memory>) -> Self {
-        let usable = |backup: bool| {
-            members
-                .iter()
-                .filter(move |m| m.backup == backup && m.weight > 0 && m.backend.condition().is_up())
-        };
-        let mut chosen: Vec<&Member> = usable(false).collect();
-        if chosen.is_empty() {
-            chosen = usable(true).collect();
-        }
-        let candidates: Vec<Candidate> = chosen
-            .iter()
-            .map(|m| Candidate { backend: Arc::clone(&m.backend), weight: m.weight, limit: m.limit })
-            .collect();
-        let series = chosen.iter().map(|m| Arc::clone(&m.series)).collect();
-        let security = chosen.iter().map(|m| m.security.clone()).collect();
-        let balancer = (algorithm.build)(&candidates, memory);
-        Self { candidates, series, security, balancer }
+    /// What the file says of a backend, and its place among the members, if it is one of this pool.
+    pub fn member(&self, backend: &Backend) -> Option<(usize, &Member)> {
+        self.members.iter().enumerate().find(|(_, member)| member.backend.id() == backend.id())
     }
 }

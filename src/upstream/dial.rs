@@ -33,9 +33,39 @@ pub enum DialError {
     /// Connected, but no TLS came of it.
     #[error("TLS: {0}")]
     Tls(io::Error),
+    /// As many connections as allowed were open all the time.
+    #[error("no connection was free within {0:?}")]
+    NoPlace(Duration),
     /// Its name has not been resolved.
     #[error("name not resolved")]
     NoAddress,
+}
+
+impl DialError {
+    /// Whether the time has passed.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::TimedOut(_) | Self::NoPlace(_))
+    }
+
+    /// Whether it says something of the backend, and not only of us: that we lack descriptors, ports or
+    /// memory, or have as many connections open as we may.
+    pub fn is_the_backends(&self) -> bool {
+        use rustix::io::Errno;
+        const OURS: [Errno; 7] = [
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOBUFS,
+            Errno::NOMEM,
+            Errno::ADDRNOTAVAIL,
+            Errno::ACCESS,
+            Errno::PERM,
+        ];
+        match self {
+            Self::Failed(error) => !Errno::from_io_error(error).is_some_and(|errno| OURS.contains(&errno)),
+            Self::TimedOut(_) | Self::Tls(_) => true,
+            Self::NoPlace(_) | Self::NoAddress => false,
+        }
+    }
 }
 
 /// A connection being opened; see [`Upstream::dial`].
@@ -125,7 +155,7 @@ impl<'a> Dialing<'a> {
             }
             gauge.fetch_sub(1, Ordering::AcqRel);
             if Instant::now() >= self.deadline {
-                return Err(DialError::TimedOut(self.timeout));
+                return Err(DialError::NoPlace(self.timeout));
             }
             self.upstream.fleet.ask_to_close_one(self.backend.id());
             tokio::time::sleep(RECHECK).await;

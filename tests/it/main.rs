@@ -33,6 +33,7 @@ mod limits;
 mod logins;
 mod metrics;
 mod outage;
+mod passive;
 mod proxy_haproxy;
 mod proxy_in;
 mod proxy_out;

@@ -48,6 +48,7 @@ fn view() -> PoolView {
         mttr_seconds: None,
     };
     let backend = BackendView {
+        ejections: 0,
         name: "app1".to_owned(),
         address: "app.internal:80".to_owned(),
         resolved: Some("10.0.0.1:80".to_owned()),

@@ -1,15 +1,23 @@
 //! `[pool.NAME]`
 
+use std::time::Duration;
+
 use super::{Places, PoolPlaces, tls, unique};
 use crate::config::Vocabulary;
 use crate::config::model::{
-    Backend, HashKey, Health, HealthKind, PassHost, Pool, PoolTimeouts, Retry, RetryOn, SendProxy,
+    Backend, HashKey, Health, HealthKind, PassHost, Passive, Pool, PoolTimeouts, Retry, RetryOn, SendProxy,
 };
 use crate::config::report::{Code, Diagnostic, Findings, Span};
 use crate::config::walk::{Section, Value};
 
 /// Keys of `[pool.NAME.health]` that only a request can fulfil.
 const ONLY_HTTP: [&str; 5] = ["path", "host", "method", "expect_status", "expect_body"];
+
+/// What counts are kept for; an ejection for what happened yesterday helps nobody.
+const WINDOW_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The longest ejection, repeated ones included.
+const EJECT_MAX: Duration = Duration::from_secs(5 * 60);
 
 pub(super) fn build(
     name: &str,
@@ -39,6 +47,9 @@ pub(super) fn build(
         hash_key,
         max_connections,
         pass_host,
+        slow_start: section.duration("slow_start").unwrap_or_default(),
+        panic_threshold: section.fraction("panic_threshold").unwrap_or(0.0),
+        passive: passive(section.table("passive").unwrap_or(&none), findings),
         proxy_protocol: match section.text("proxy_protocol") {
             Some("v1") => SendProxy::V1,
             Some("v2") => SendProxy::V2,
@@ -141,6 +152,39 @@ fn health(section: &Section, findings: &mut Findings) -> Health {
         fall: section.number("fall").map_or(1, to_u32),
         initial_up: section.text("initial") != Some("down"),
     }
+}
+
+fn passive(section: &Section, findings: &mut Findings) -> Option<Passive> {
+    let mut refuse = |key: &str, wrong: bool, why: &str| {
+        if let Some(entry) = section.given(key).filter(|_| wrong && section.value(key).is_some()) {
+            let one = Diagnostic::error(Code::BadValue, entry.span.clone(), format!("`{key}`: {why}"));
+            findings.push(one.label("this value cannot be meant"));
+        }
+    };
+    let fraction = |key| section.fraction(key).unwrap_or(0.0);
+    let duration = |key| section.duration(key).unwrap_or_default();
+    let passive = Passive {
+        consecutive_failures: section.number("consecutive_failures").map_or(1, to_u32),
+        failure_ratio: fraction("failure_ratio"),
+        min_requests: section.number("min_requests").map_or(1, to_u32),
+        window: duration("window"),
+        latency_factor: fraction("latency_factor"),
+        eject_for: duration("eject_for"),
+        max_ejected: fraction("max_ejected"),
+        end_by_check: section.boolean("end_by_check").unwrap_or(true),
+    };
+    let off = "0.0 does not switch this off; `enabled = false` does";
+    refuse("failure_ratio", passive.failure_ratio == 0.0, off);
+    refuse("max_ejected", passive.max_ejected == 0.0, off);
+    let factor = passive.latency_factor;
+    refuse(
+        "latency_factor",
+        factor > 0.0 && factor <= 1.0,
+        "half of the backends are always above the median",
+    );
+    refuse("window", passive.window > WINDOW_MAX, "a window is at most a day");
+    refuse("eject_for", passive.eject_for > EJECT_MAX, "an ejection lasts at most 5 minutes");
+    (section.boolean("enabled") != Some(false)).then_some(passive)
 }
 
 fn timeouts(section: &Section) -> PoolTimeouts {

@@ -8,6 +8,8 @@ const IN_FLIGHT_MAX: u64 = 1 << 30;
 const ATTEMPTS_MAX: u64 = 100;
 /// Results in a row; more would never be reached in practice.
 const STREAK_MAX: u64 = 1000;
+/// What a window of ten steps can count without a doubt.
+const REQUESTS_MAX: u64 = 1_000_000;
 /// Held per request in flight.
 const RETRY_BUFFER_MAX: u64 = 1 << 30;
 
@@ -15,12 +17,18 @@ pub(super) static POOL: &[Key] = &[
     key("balance", Kind::Balance, "\"round-robin\"", "How a backend is chosen; see «Balancing» below."),
     key("hash_key", Kind::Text(Syntax::HashKey), "\"client-ip\"", "What `balance = \"hash\"` hashes."),
     later("hash_balance_factor", "number", "none", "Consistent hashing with bounded load."),
-    later("slow_start", "duration", "0s = off", "Ramp of a backend that comes up."),
-    later(
+    key(
+        "slow_start",
+        Kind::Duration { zero: true },
+        "\"0s\"",
+        "How long the share of a backend that comes up, is back from an ejection or joins by a reload grows from \
+         1 % to the whole, and its max_connections with it; 0s: it has it at once. Not at the start of the process.",
+    ),
+    key(
         "panic_threshold",
-        "number",
-        "0.0 = never",
-        "Below this share of healthy backends, health is ignored.",
+        Kind::Fraction { max: 1.0 },
+        "0.0",
+        "Below this share of healthy backends, health is ignored: all are used. 0.0: never.",
     ),
     key(
         "max_connections",
@@ -81,8 +89,8 @@ pub(super) static POOL: &[Key] = &[
     },
     Key {
         name: "passive",
-        kind: Kind::Later("table", PASSIVE),
-        default: NONE,
+        kind: Kind::Table(PASSIVE),
+        default: Preset::Words("all defaults: it is on"),
         doc: "What live traffic says.",
     },
     Key {
@@ -302,15 +310,65 @@ static TLS: &[Key] = &[
     ),
 ];
 static PASSIVE: &[Key] = &[
-    later("enabled", "boolean", "true", "Whether live traffic is judged."),
-    later("consecutive_failures", "integer", "5", "Failures in a row."),
-    later("failure_ratio", "number", "0.5", "Of at least min_requests in window."),
-    later("min_requests", "integer", "20", "Before the ratio counts."),
-    later("window", "duration", "10s", "Over which the ratio counts."),
-    later("latency_factor", "number", "0.0 = off", "Above this multiple of the pool's median."),
-    later("eject_for", "duration", "10s", "Doubled at each repetition, at most 5 minutes."),
-    later("max_ejected", "number", "0.5", "Of the pool, rounded down."),
-    later("end_by_check", "boolean", "true", "A successful active check ends an ejection."),
+    key(
+        "enabled",
+        Kind::Boolean,
+        "true",
+        "Whether a backend that fails live traffic is ejected: it gets none for a while.",
+    ),
+    key(
+        "consecutive_failures",
+        Kind::Integer { min: 1, max: STREAK_MAX },
+        "5",
+        "So many failures in a row eject: connect errors, time-outs, resets, invalid or cut responses, every 5xx but \
+         501 and 505.",
+    ),
+    key(
+        "failure_ratio",
+        Kind::Fraction { max: 1.0 },
+        "0.5",
+        "This share of failures ejects, of at least `min_requests` in `window`; above 0.0.",
+    ),
+    key(
+        "min_requests",
+        Kind::Integer { min: 1, max: REQUESTS_MAX },
+        "20",
+        "Below it `failure_ratio` says nothing.",
+    ),
+    key(
+        "window",
+        Kind::Duration { zero: false },
+        "\"10s\"",
+        "Over which the ratio counts, in ten steps; at most 1d.",
+    ),
+    key(
+        "latency_factor",
+        Kind::Fraction { max: 8.0 },
+        "0.0",
+        "Ejects where the average time to the response head is above this multiple of the pool's median, with at \
+         least `min_requests` in `window`; 0.0: off; otherwise above 1.0.",
+    ),
+    key(
+        "eject_for",
+        Kind::Duration { zero: false },
+        "\"10s\"",
+        "How long; doubled at each repetition, at most 5 minutes. One repetition is forgotten each time the backend \
+         was in for as long as it was out last.",
+    ),
+    key(
+        "max_ejected",
+        Kind::Fraction { max: 1.0 },
+        "0.5",
+        "The share of the pool that may be out at once, rounded down, but at least 1 where it has 2 or more; those \
+         down by probes count. Above 0.0.",
+    ),
+    key(
+        "end_by_check",
+        Kind::Boolean,
+        "true",
+        "A successful active check ends an ejection. Without `[pool.NAME.health]`, or with false, one idempotent \
+         request that may be retried elsewhere tries when the time is over.",
+    ),
 ];
 static AGENT: &[Key] = &[
     later("port", "integer", "none", "Where the agent listens."),

@@ -1,0 +1,186 @@
+//! The candidates of one moment.
+
+use std::time::Duration;
+
+use super::{Member, Squad};
+use crate::backend::{Footing, Moment, State};
+use crate::balance::Candidate;
+use crate::resilience::Cause;
+
+/// In how many steps a share grows. Where a weight is smaller, all are multiplied for as long as one grows.
+const STEPS: u8 = 100;
+
+/// Growing shares are worked out anew at least and at most so often.
+const LOOK_MIN: Duration = Duration::from_millis(100);
+const LOOK_MAX: Duration = Duration::from_secs(1);
+
+/// A backend that a check has brought back gets one request at a time until one has ended well, for so long
+/// at most: the first answer may be a long one.
+const PROBATION: Duration = Duration::from_secs(1);
+
+/// How one member looks at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Not down.
+    pub up: bool,
+    /// Ejected, for the how manieth time in a row.
+    pub out: Option<u8>,
+    /// It is back from an ejection and has still to prove itself.
+    pub proving: bool,
+    /// How much of its share it has, in percent.
+    pub percent: u8,
+}
+
+impl Seen {
+    fn is_usable(self) -> bool {
+        self.up && self.out.is_none()
+    }
+}
+
+/// Who may be picked.
+#[derive(Debug)]
+pub struct Selection {
+    /// What it was made from, by place. While this is the same, so is all the rest.
+    pub seen: Vec<Seen>,
+    /// The places of the candidates.
+    pub places: Vec<usize>,
+    /// The candidates.
+    pub candidates: Vec<Candidate>,
+    /// The places of the ejected that wait for a request to try them.
+    pub trials: Vec<usize>,
+    /// So few are well that all are used.
+    pub panics: bool,
+}
+
+impl Squad {
+    /// How each member looks now.
+    pub fn look(&self, now: Moment) -> Vec<Seen> {
+        self.members.iter().map(|member| self.see(member, now)).collect()
+    }
+
+    fn see(&self, member: &Member, now: Moment) -> Seen {
+        let condition = member.backend.condition();
+        let standing = self.rules.passive.as_ref().map(|_| member.backend.conduct().standing());
+        let out = standing.filter(|standing| standing.is_out()).map(|standing| standing.level);
+        let back = standing.filter(|standing| standing.level > 0 && !standing.is_out());
+        let proving = back.is_some_and(|standing| {
+            standing.footing == Footing::Back && now.since(standing.since) < PROBATION
+        });
+        let start = condition.joined().max(back.map(|standing| standing.since));
+        let percent = match start.filter(|_| !self.rules.slow_start.is_zero()) {
+            None => STEPS,
+            Some(start) => {
+                let done = now.since(start).as_secs_f64() / self.rules.slow_start.as_secs_f64();
+                ((done * f64::from(STEPS)) as u8).clamp(1, STEPS)
+            }
+        };
+        Seen { up: condition.is_up(), out, proving, percent }
+    }
+
+    /// The candidates of what was seen.
+    pub fn select(&self, seen: Vec<Seen>) -> Selection {
+        let of = |backup: bool, usable: &dyn Fn(Seen) -> bool| {
+            let all = self.members.iter().zip(&seen).enumerate();
+            all.filter(|(_, (member, seen))| member.weight > 0 && member.backup == backup && usable(**seen))
+                .map(|(place, _)| place)
+                .collect::<Vec<usize>>()
+        };
+        // The backups serve where none of the others can and one of them can.
+        let backup = of(false, &Seen::is_usable).is_empty() && !of(true, &Seen::is_usable).is_empty();
+        let (mut places, all) = (of(backup, &Seen::is_usable), of(backup, &|_| true));
+        let panics = (places.len() as f64) < self.rules.panic_threshold * all.len() as f64;
+        if panics {
+            places = all.into_iter().filter(|place| self.is_reachable(*place)).collect();
+        } else if places.is_empty()
+            && self.rules.passive.as_ref().is_some_and(|passive| {
+                let (out, room) = self.out_and_room(passive);
+                out > room
+            })
+        {
+            // More are out than may be ejected, because others went down: a bad backend is better than none.
+            let ejected = |seen: Seen| seen.up;
+            places = Some(of(false, &ejected)).filter(|some| !some.is_empty()).unwrap_or(of(true, &ejected));
+        }
+        let candidates = self.candidates(&places, &seen, panics);
+        let waits = |place: &usize| seen[*place].out.is_some();
+        let trials = match self.is_tried_by_checks() {
+            true => Vec::new(),
+            false => (0..seen.len()).filter(waits).collect(),
+        };
+        Selection { seen, places, candidates, trials, panics }
+    }
+
+    /// Whether there is an address to send to: where all are used, a name that never resolved is not.
+    fn is_reachable(&self, place: usize) -> bool {
+        let backend = &self.members[place].backend;
+        backend.condition().is_up() || backend.address().is_some()
+    }
+
+    fn candidates(&self, places: &[usize], seen: &[Seen], panics: bool) -> Vec<Candidate> {
+        let percent = |place: usize| if panics { STEPS } else { seen[place].percent };
+        let proving = |place: usize| seen[place].proving && !panics;
+        let heaviest = places.iter().map(|place| self.members[*place].weight).max().unwrap_or(1).max(1);
+        let grows = places.iter().any(|place| percent(*place) < STEPS);
+        let times = if grows { (u16::from(STEPS) / heaviest).max(1) } else { 1 };
+        let some_proved = places.iter().any(|place| !proving(*place));
+        let candidate = |place: &usize| {
+            let (member, percent) = (&self.members[*place], percent(*place));
+            let whole = u32::from(member.weight) * u32::from(times);
+            let limit = match proving(*place) && some_proved {
+                true => 1,
+                false if member.limit == 0 => 0,
+                false => part(member.limit, percent).max(1),
+            };
+            let weight = u16::try_from(part(whole, percent).max(1)).unwrap_or(u16::MAX);
+            Candidate { backend: member.backend.clone(), weight, limit }
+        };
+        places.iter().map(candidate).collect()
+    }
+
+    /// When what is seen may have changed by the passing of time alone; `None`: not before something happens.
+    pub fn look_again(&self, seen: &[Seen], now: Moment) -> Option<Duration> {
+        let slow_start = (self.rules.slow_start / u32::from(STEPS)).clamp(LOOK_MIN, LOOK_MAX);
+        let passive = self.rules.passive.as_ref();
+        let of = |(member, seen): (&Member, &Seen)| {
+            let standing = member.backend.conduct().standing();
+            let growing = (seen.is_usable() && seen.percent < STEPS).then_some(slow_start);
+            let proving = seen.proving.then(|| PROBATION.saturating_sub(now.since(standing.since)));
+            let due = self.sentence_left(member, now).filter(|left| !left.is_zero());
+            [growing, proving, due].into_iter().flatten().min()
+        };
+        let soonest = self.members.iter().zip(seen).filter_map(of).min();
+        let latency = passive.filter(|passive| passive.latency_factor > 0.0).map(|_| LOOK_MAX);
+        // A moment late rather than a moment early: early, it would be looked at twice.
+        [soonest, latency].into_iter().flatten().min().map(|left| left + Duration::from_millis(1))
+    }
+
+    /// How much is left of an ejection that a check will end; zero: a check is due.
+    pub fn sentence_left(&self, member: &Member, now: Moment) -> Option<Duration> {
+        let passive = self.rules.passive.as_ref().filter(|_| self.is_tried_by_checks())?;
+        let standing = member.backend.conduct().standing();
+        let whole = passive.sentence(standing.level.saturating_sub(1));
+        standing.is_out().then(|| whole.saturating_sub(now.since(standing.since)))
+    }
+
+    /// What is shown of a member beside up and down, and why.
+    pub fn aside(&self, place: usize, seen: Seen) -> Option<(State, String)> {
+        let (passive, member) = (self.rules.passive.as_ref(), self.members.get(place)?);
+        match (seen.out, passive) {
+            (Some(_), Some(passive)) => {
+                let standing = member.backend.conduct().standing();
+                let length = passive.sentence(standing.level.saturating_sub(1));
+                let why = passive.explain(Cause::of(standing.cause));
+                Some((State::Ejected, format!("{why}; for {length:?}")))
+            }
+            _ if seen.percent < STEPS => {
+                Some((State::SlowStart, format!("comes up: {} % of its share", seen.percent)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// `percent` of a number, rounded down.
+fn part(whole: u32, percent: u8) -> u32 {
+    (u64::from(whole) * u64::from(percent) / u64::from(STEPS)) as u32
+}

@@ -1,0 +1,154 @@
+//! Who is usable now, looked at again and again by the control thread.
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::pool::Pool;
+use crate::backend::Moment;
+use crate::balance::{Algorithm, Balancer, Candidate, Memory};
+use crate::observe::Ejection;
+use crate::resilience::Cause;
+use crate::roster::{Seen, Selection, Squad};
+
+/// The usable backends at one moment, compiled for picking.
+#[derive(Debug)]
+pub struct Roster {
+    /// Who may be picked.
+    pub candidates: Vec<Candidate>,
+    /// Their places among the pool's members, by the same index.
+    pub places: Vec<usize>,
+    /// The places of the ejected that wait for a request to try them.
+    pub trials: Vec<usize>,
+    /// Who is ejected after this was compiled is not to be picked. Where ejected ones are used nevertheless, all are.
+    pub heeds_ejections: bool,
+    /// Who picks.
+    pub balancer: Box<dyn Balancer>,
+}
+
+/// What the control thread remembers of a pool from one review to the next.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// What the roster in force was compiled from.
+    seen: Vec<Seen>,
+    panics: bool,
+    /// By place: the ejection for whose end a probe has been asked for.
+    asked: Vec<Option<u8>>,
+}
+
+impl Roster {
+    pub(super) fn compile(
+        selection: &Selection,
+        squad: &Squad,
+        algorithm: &Algorithm,
+        memory: &Arc<Memory>,
+    ) -> Self {
+        let is_out = |place: &usize| selection.seen[*place].out.is_some();
+        let heeds_ejections = squad.rules().passive.is_some() && !selection.places.iter().any(is_out);
+        Self {
+            candidates: selection.candidates.clone(),
+            places: selection.places.clone(),
+            trials: selection.trials.clone(),
+            heeds_ejections,
+            balancer: (algorithm.build)(&selection.candidates, memory),
+        }
+    }
+}
+
+impl Notes {
+    pub(super) fn of(seen: Vec<Seen>) -> Self {
+        Self { asked: vec![None; seen.len()], seen, panics: false }
+    }
+}
+
+impl Pool {
+    /// Looks at every member again, and compiles the usable ones where any of them has changed. Gives when
+    /// to look again at the latest. To be called after anybody went up or down, was ejected or came back.
+    pub fn review(&self, now: Instant) -> Option<Duration> {
+        // Two threads that both saw a change must not put the older view over the newer one.
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let moment = Moment::of(now);
+        for place in self.squad.judge_latency(moment) {
+            self.members[place].series.ejected(ejection(Cause::Latency));
+        }
+        self.ask_for_probes(&mut notes, moment);
+        let seen = self.squad.look(moment);
+        let again = self.squad.look_again(&seen, moment);
+        if seen != notes.seen {
+            self.tell(&notes, &seen);
+            let selection = self.squad.select(seen);
+            self.renew(&mut notes, selection, now);
+        }
+        again
+    }
+
+    /// The same at the start of a snapshot's time: compiles whatever was seen before.
+    pub fn begin(&self, now: Instant) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let selection = self.squad.select(self.squad.look(Moment::of(now)));
+        self.renew(&mut notes, selection, now);
+    }
+
+    fn renew(&self, notes: &mut MutexGuard<'_, Notes>, selection: Selection, now: Instant) {
+        for (place, member) in self.members.iter().enumerate() {
+            let aside = self.squad.aside(place, selection.seen[place]);
+            member.backend.condition().set_aside(aside.map(|(state, why)| (state, Arc::from(why))));
+        }
+        let roster = Roster::compile(&selection, &self.squad, self.algorithm, &self.memory);
+        let serves = !roster.candidates.is_empty();
+        let cause = if serves { "a backend is usable" } else { "no backend is usable" };
+        self.series.set_serving(serves, cause, now);
+        self.series.set_panicking(selection.panics);
+        self.roster.store(Arc::new(roster));
+        if selection.panics != notes.panics {
+            if selection.panics {
+                tracing::warn!(target: "equipoise::roster", pool = &*self.name, "panic: so few backends are well that all are used");
+            } else {
+                tracing::info!(target: "equipoise::roster", pool = &*self.name, "no panic any more");
+            }
+        }
+        notes.panics = selection.panics;
+        notes.seen = selection.seen;
+    }
+
+    /// Where checks end ejections, one is due when an ejection has lasted its time.
+    fn ask_for_probes(&self, notes: &mut MutexGuard<'_, Notes>, now: Moment) {
+        for (member, asked) in self.squad.members().iter().zip(&mut notes.asked) {
+            let level = member.backend.conduct().standing().level;
+            match self.squad.sentence_left(member, now) {
+                Some(left) if left.is_zero() && *asked != Some(level) => {
+                    *asked = Some(level);
+                    member.backend.want_probe();
+                }
+                Some(_) => {}
+                None => *asked = None,
+            }
+        }
+    }
+
+    fn tell(&self, notes: &Notes, seen: &[Seen]) {
+        for (place, (before, now)) in notes.seen.iter().zip(seen).enumerate() {
+            let (pool, backend) = (&*self.name, &*self.members[place].backend.identity().name);
+            match (before.out, now.out) {
+                (before, Some(level)) if before != Some(level) => {
+                    let aside = self.squad.aside(place, *now);
+                    let reason = aside.map_or_else(String::new, |(_, why)| why);
+                    tracing::warn!(target: "equipoise::roster", pool, backend, reason, "backend is ejected");
+                }
+                (Some(_), None) => {
+                    tracing::info!(target: "equipoise::roster", pool, backend, "backend is back");
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The label of a cause.
+pub fn ejection(cause: Cause) -> Ejection {
+    match cause {
+        Cause::Consecutive => Ejection::ConsecutiveFailures,
+        Cause::Ratio => Ejection::FailureRatio,
+        Cause::Latency => Ejection::Latency,
+        Cause::Trial => Ejection::Trial,
+    }
+}

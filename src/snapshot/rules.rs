@@ -1,0 +1,49 @@
+//! What the file says of who is usable.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::pool::{Member, Pool};
+use crate::config;
+use crate::resilience::Passive;
+use crate::roster::{self, Keeper, Rules, Squad};
+
+/// The squad of a pool's members; what the pool had before a reload goes on.
+pub(super) fn squad(
+    pool: &config::Pool,
+    members: &[Member],
+    before: Option<&Arc<Pool>>,
+    changed: &Arc<Notify>,
+) -> Squad {
+    let keeper = before.map_or_else(
+        || Arc::new(Keeper::new(Arc::clone(changed))),
+        |before| Arc::clone(before.squad.keeper()),
+    );
+    let rules = Rules {
+        slow_start: pool.slow_start,
+        panic_threshold: pool.panic_threshold,
+        passive: pool.passive.as_ref().map(passive),
+        checked: pool.health.is_some(),
+    };
+    let member = |member: &Member| roster::Member {
+        backend: Arc::clone(&member.backend),
+        weight: member.weight,
+        backup: member.backup,
+        limit: member.limit,
+    };
+    Squad::new(members.iter().map(member).collect(), rules, keeper)
+}
+
+fn passive(passive: &config::Passive) -> Passive {
+    Passive {
+        consecutive: passive.consecutive_failures,
+        ratio: passive.failure_ratio,
+        min_requests: u64::from(passive.min_requests),
+        window: passive.window,
+        latency_factor: passive.latency_factor,
+        eject_for: passive.eject_for,
+        max_ejected: passive.max_ejected,
+        end_by_check: passive.end_by_check,
+    }
+}
