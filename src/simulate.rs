@@ -5,13 +5,14 @@
 //! are recorded on the [`crate::backend::Backend`] as the proxy records them. All randomness comes from
 //! the scenario's seed and no real clock is read, so that a run is the same run every time.
 //!
-//! There are no sockets here, no retries and no health checks: a scenario shows what the balancer does
-//! when it is alone.
+//! There are no sockets here and no health checks. A scenario shows what the balancer does when it is alone,
+//! or with the [`Help`] of ejection, slow start and retries: those are the daemon's own too.
 //!
 //! [`Lease`]: crate::backend::Lease
 
 mod chance;
 mod choose;
+mod help;
 mod queue;
 mod report;
 mod run;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 pub use chance::Spread;
 pub use choose::{Chooser, Ours, View};
+pub use help::Help;
 pub use report::{Report, Took};
 pub use run::run;
 
@@ -41,6 +43,8 @@ pub struct Scenario {
     pub servers: Vec<Server>,
     /// How long an answer is waited for before the request has failed.
     pub patience: Duration,
+    /// What the balancer is helped by; `None`: it is alone.
+    pub help: Option<Help>,
 }
 
 /// How requests come.

@@ -7,6 +7,8 @@
 
 #[path = "laws/faults.rs"]
 mod faults;
+#[path = "laws/outages.rs"]
+mod outages;
 #[path = "laws/peers.rs"]
 mod peers;
 #[path = "laws/trials.rs"]
@@ -66,7 +68,7 @@ fn faults_without_help() {
     let mut table = format!("| one of four | {} |\n", rivals.map(|(name, _)| name).join(" | "));
     table.push_str("| --- | --- | --- | --- | --- | --- | --- |\n");
     for (name, kind) in faults::FAULTS {
-        let reports = rivals.map(|(_, chooser)| faults::play(kind, &mut *chooser()));
+        let reports = rivals.map(|(_, chooser)| faults::play(kind, &mut *chooser(), None));
         let cells = reports.each_ref().map(faults::cell).join(" | ");
         table.push_str(&format!("| {name} | {cells} |\n"));
         let least_response_time = faults::share(&reports[3]);
@@ -107,6 +109,7 @@ fn thousand(name: &str, requests: u64) -> Report {
         arrivals: Arrivals::Poisson { per_second: 60_000.0 },
         servers: vec![Server::new(Spread::Exponential(Duration::from_millis(10))); 1_000],
         patience: Duration::from_secs(10),
+        help: None,
     };
     run(&scenario, &mut *ours(name))
 }

@@ -26,6 +26,8 @@ pub struct View<'a> {
     pub(super) now_ns: u64,
     pub(super) queues: &'a [Queue],
     pub(super) backends: &'a [Arc<Backend>],
+    /// Who was tried for this request, or is known not to take it.
+    pub(super) passed: &'a [usize],
 }
 
 impl View<'_> {
@@ -72,7 +74,9 @@ impl Chooser for Ours {
 
     fn choose(&mut self, view: &View<'_>, random: &mut fastrand::Rng) -> Option<usize> {
         let key = random.u64(..);
-        let mut pick = Pick { key, tried: &[], random, now: view.now };
+        let position = |server: &usize| self.listed.iter().position(|listed| listed == server);
+        let tried: Vec<usize> = view.passed.iter().filter_map(position).collect();
+        let mut pick = Pick { key, tried: &tried, random, now: view.now };
         let index = self.balancer.as_ref()?.pick(&mut pick)?;
         self.listed.get(index).copied()
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{FaultKind, Server, ns};
+use crate::resilience::Failure;
 
 /// How long a dead host takes to refuse.
 const REFUSAL_NS: u64 = 200_000;
@@ -12,8 +13,8 @@ const REFUSAL_NS: u64 = 200_000;
 pub(super) struct Fate {
     /// When it ends, in ns.
     pub(super) at_ns: u64,
-    /// Whether with a good answer.
-    pub(super) good: bool,
+    /// Why it is no good answer, if it is none.
+    pub(super) failure: Option<Failure>,
 }
 
 /// A server while it runs.
@@ -42,11 +43,13 @@ impl Queue {
     /// Takes a request in. One that is given up after `patience_ns` is worked on all the same: a server
     /// seldom notices that its client has left.
     pub(super) fn accept(&mut self, now_ns: u64, patience_ns: u64, random: &mut fastrand::Rng) -> Fate {
-        let given_up = Fate { at_ns: now_ns.saturating_add(patience_ns), good: false };
+        let failed =
+            |after_ns: u64, failure| Fate { at_ns: now_ns.saturating_add(after_ns), failure: Some(failure) };
+        let given_up = failed(patience_ns, Failure::Timeout);
         match self.fault_at(now_ns).map(|(kind, _)| kind) {
-            Some(FaultKind::Dead) => return Fate { at_ns: now_ns + REFUSAL_NS, good: false },
+            Some(FaultKind::Dead) => return failed(REFUSAL_NS, Failure::Connect),
             Some(FaultKind::FailsFast(after)) => {
-                return Fate { at_ns: now_ns.saturating_add(ns(after)), good: false };
+                return failed(ns(after), Failure::Status(500));
             }
             Some(FaultKind::BlackHole) => return given_up,
             _ => {}
@@ -67,7 +70,7 @@ impl Queue {
         let work_ns = self.server.service.draw(random) as f64 * factor;
         let end_ns = start_ns.saturating_add(work_ns as u64);
         self.free_at_ns[slot] = end_ns;
-        if end_ns > given_up.at_ns { given_up } else { Fate { at_ns: end_ns, good: true } }
+        if end_ns > given_up.at_ns { given_up } else { Fate { at_ns: end_ns, failure: None } }
     }
 
     /// The fault that holds at this time, and how long it still does.

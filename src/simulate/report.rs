@@ -14,22 +14,38 @@ const FINE_BITS: u32 = 7;
 /// What came of a run. Two runs of one scenario give equal reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Requests that were sent to a server.
+    /// Tries that were sent to a server.
     pub sent: u64,
-    /// Of these, how many failed.
+    /// Requests that failed in the end.
     pub failed: u64,
     /// Requests that nobody could take.
     pub refused: u64,
     /// How long the requests after the warm-up took, the failed ones too.
     pub took: Took,
-    /// Requests per slice and server.
+    /// How often a server was ejected.
+    pub ejections: u64,
+    /// Which server came back from an ejection, and when.
+    pub returns: Vec<(usize, Duration)>,
+    /// Tries per slice and server.
     slices: Vec<u64>,
+    /// Requests per slice.
+    asked: Vec<u64>,
     servers: usize,
 }
 
 impl Report {
     pub(super) fn new(servers: usize) -> Self {
-        Self { sent: 0, failed: 0, refused: 0, took: Took::default(), slices: Vec::new(), servers }
+        Self {
+            sent: 0,
+            failed: 0,
+            refused: 0,
+            took: Took::default(),
+            ejections: 0,
+            returns: Vec::new(),
+            slices: Vec::new(),
+            asked: Vec::new(),
+            servers,
+        }
     }
 
     pub(super) fn count(&mut self, server: usize, now_ns: u64) {
@@ -41,7 +57,21 @@ impl Report {
         self.slices[place] += 1;
     }
 
-    /// How many requests each server got in this span, whose ends are rounded down to slices of 250 ms.
+    pub(super) fn ask(&mut self, now_ns: u64) {
+        let place = slice(now_ns);
+        if place >= self.asked.len() {
+            self.asked.resize(place + 1, 0);
+        }
+        self.asked[place] += 1;
+    }
+
+    /// How many requests came in this span, whose ends are rounded down to slices of 250 ms.
+    pub fn asked(&self, span: Range<Duration>) -> u64 {
+        let (from, until) = (slice(ns(span.start)), slice(ns(span.end)));
+        self.asked.iter().skip(from).take(until.saturating_sub(from)).sum()
+    }
+
+    /// How many tries each server got in this span, whose ends are rounded down to slices of 250 ms.
     pub fn counts(&self, span: Range<Duration>) -> Vec<u64> {
         let (from, until) = (slice(ns(span.start)), slice(ns(span.end)));
         let rows = self.slices.chunks_exact(self.servers.max(1));

@@ -7,11 +7,17 @@ use std::time::{Duration, Instant};
 
 use super::chance::exponential;
 use super::choose::{Chooser, View};
+use super::help::{Chosen, Crew, Ticket};
 use super::queue::Queue;
 use super::report::Report;
 use super::{Arrivals, Scenario, ns};
-use crate::backend::{self, Backend, Identity, Lease};
+use crate::backend::{self, Backend, Identity, Lease, Moment};
 use crate::balance::Candidate;
+use crate::resilience::Failure;
+use crate::roster::{Member, Trial};
+
+/// From an ejection to the list that shows it: about what the daemon's control thread takes.
+const REVIEW_NS: u64 = 1_000_000;
 
 /// The least pause of a closed client whose request nobody could take: without it a client that does not
 /// think would ask for ever in one moment.
@@ -25,6 +31,7 @@ pub fn run(scenario: &Scenario, chooser: &mut dyn Chooser) -> Report {
         world.now_ns = at_ns;
         match event {
             Event::Relist => world.relist(),
+            Event::Review => world.review(),
             Event::Ask { again } => world.ask(again),
             Event::End { place } => world.end(place),
         }
@@ -36,6 +43,8 @@ pub fn run(scenario: &Scenario, chooser: &mut dyn Chooser) -> Report {
 enum Event {
     /// A server enters or leaves the list. First of those that happen at one moment.
     Relist,
+    /// Who may be chosen is looked at again.
+    Review,
     /// The request at this place ends.
     End { place: usize },
     /// A request comes. With `again` it calls for the next one of its stream.
@@ -44,10 +53,12 @@ enum Event {
 
 /// A request in flight.
 struct Request {
+    ticket: Ticket,
     lease: Lease,
+    trial: Option<Trial>,
     server: usize,
     began_ns: u64,
-    good: bool,
+    failure: Option<Failure>,
 }
 
 struct World<'a> {
@@ -61,6 +72,7 @@ struct World<'a> {
     noted: u64,
     queues: Vec<Queue>,
     backends: Vec<Arc<Backend>>,
+    crew: Option<Crew>,
     requests: Vec<Option<Request>>,
     free: Vec<usize>,
     report: Report,
@@ -79,6 +91,7 @@ impl<'a> World<'a> {
             noted: 0,
             queues: scenario.servers.iter().cloned().map(Queue::new).collect(),
             backends,
+            crew: scenario.help.as_ref().map(|help| Crew::new(help, scenario.servers.len())),
             requests: Vec::new(),
             free: Vec::new(),
             report: Report::new(scenario.servers.len()),
@@ -123,15 +136,52 @@ impl<'a> World<'a> {
         let servers = self.scenario.servers.iter().enumerate();
         let listed: Vec<usize> =
             servers.filter(|(_, server)| server.listed.contains(&now)).map(|(index, _)| index).collect();
-        let candidates: Vec<Candidate> = listed
-            .iter()
-            .map(|index| {
-                let server = &self.scenario.servers[*index];
-                let backend = Arc::clone(&self.backends[*index]);
-                Candidate { backend, weight: server.weight.max(1), limit: server.limit }
-            })
-            .collect();
-        self.chooser.relist(&listed, &candidates);
+        let member = |index: &usize| {
+            let server = &self.scenario.servers[*index];
+            let backend = Arc::clone(&self.backends[*index]);
+            Member { backend, weight: server.weight.max(1), backup: false, limit: server.limit }
+        };
+        let members = listed.iter().map(member);
+        let now = self.now();
+        match &mut self.crew {
+            Some(crew) => {
+                crew.relist(&listed, members.collect(), now);
+                let (servers, candidates) = crew.list();
+                self.chooser.relist(&servers, candidates);
+                self.note_review(REVIEW_NS);
+            }
+            None => {
+                let candidates: Vec<Candidate> = members
+                    .map(|m| Candidate { backend: m.backend, weight: m.weight, limit: m.limit })
+                    .collect();
+                self.chooser.relist(&listed, &candidates);
+            }
+        }
+    }
+
+    fn review(&mut self) {
+        let now = self.now();
+        let Some(crew) = self.crew.as_mut().filter(|crew| crew.review_ns == Some(self.now_ns)) else {
+            return;
+        };
+        crew.review_ns = None;
+        if crew.review(now) {
+            let (servers, candidates) = crew.list();
+            self.chooser.relist(&servers, candidates);
+        }
+        if let Some(again) = crew.look_again(now) {
+            self.note_review(ns(again));
+        }
+    }
+
+    /// Notes a review after this time, if none comes earlier.
+    fn note_review(&mut self, after_ns: u64) {
+        let (at_ns, is_over) = (self.now_ns.saturating_add(after_ns), self.is_over());
+        let Some(crew) = &mut self.crew else { return };
+        if !is_over && crew.review_ns.is_none_or(|noted| at_ns < noted) {
+            crew.review_ns = Some(at_ns);
+            self.note(at_ns, Event::Review);
+        }
     }
 
     /// The time to the next request of a stream.
@@ -163,7 +213,11 @@ impl<'a> World<'a> {
                 self.note(self.now_ns, Event::Ask { again: false });
             }
         }
-        if !self.send() {
+        self.report.ask(self.now_ns);
+        if let Some(crew) = &self.crew {
+            crew.asked(self.now());
+        }
+        if !self.send(Ticket::new(self.now_ns)) {
             self.report.refused += 1;
             if closed {
                 let at_ns = self.now_ns.saturating_add(self.pause_ns().max(REFUSED_PAUSE_NS));
@@ -173,16 +227,17 @@ impl<'a> World<'a> {
     }
 
     /// Chooses and sends; `false` where nobody takes the request.
-    fn send(&mut self) -> bool {
-        let view =
-            View { now: self.now(), now_ns: self.now_ns, queues: &self.queues, backends: &self.backends };
-        let Some(server) = self.chooser.choose(&view, &mut self.random) else { return false };
-        let limit = self.scenario.servers[server].limit;
-        let Some(lease) = Lease::take(&self.backends[server], limit, self.now()) else { return false };
+    fn send(&mut self, ticket: Ticket) -> bool {
+        let Some(Chosen { server, lease, trial }) = self.choose(&ticket) else { return false };
         let patience_ns = ns(self.scenario.patience);
         let fate = self.queues[server].accept(self.now_ns, patience_ns, &mut self.random);
+        let now = self.now();
+        if let Some(crew) = &mut self.crew {
+            crew.connects(server, lease.backend(), fate.failure == Some(Failure::Connect), now);
+        }
         self.report.count(server, self.now_ns);
-        let request = Some(Request { lease, server, began_ns: self.now_ns, good: fate.good });
+        let began_ns = self.now_ns;
+        let request = Some(Request { ticket, lease, trial, server, began_ns, failure: fate.failure });
         let place = match self.free.pop() {
             Some(place) => {
                 self.requests[place] = request;
@@ -197,26 +252,92 @@ impl<'a> World<'a> {
         true
     }
 
+    /// Who takes a try: the loop of the proxy's pick.
+    fn choose(&mut self, ticket: &Ticket) -> Option<Chosen> {
+        let now = self.now();
+        if let Some(chosen) = self.crew.as_ref().and_then(|crew| crew.trial(ticket, now)) {
+            return Some(chosen);
+        }
+        let mut passed = ticket.tried.clone();
+        // Each round passes one server over, or begins anew with all of them, once.
+        for _ in 0..=2 * self.queues.len() {
+            let view = View {
+                now,
+                now_ns: self.now_ns,
+                queues: &self.queues,
+                backends: &self.backends,
+                passed: &passed,
+            };
+            let Some(server) = self.chooser.choose(&view, &mut self.random) else {
+                if passed.is_empty() || passed.len() > ticket.tried.len() {
+                    return None;
+                }
+                passed.clear();
+                continue;
+            };
+            let lease = match &self.crew {
+                Some(crew) => crew.lease(server, now),
+                None => Lease::take(&self.backends[server], self.scenario.servers[server].limit, now),
+            };
+            match lease {
+                Some(lease) => return Some(Chosen { server, lease, trial: None }),
+                None if self.crew.is_some() => passed.push(server),
+                None => return None,
+            }
+        }
+        None
+    }
+
     fn end(&mut self, place: usize) {
         let Some(request) = self.requests[place].take() else { return };
         self.free.push(place);
-        let took_ns = self.now_ns - request.began_ns;
-        let took = Duration::from_nanos(took_ns);
-        if request.began_ns >= ns(self.scenario.warm_up) {
-            self.report.took.record(took_ns);
-        }
-        if request.good {
-            request.lease.answered(took, self.now());
+        let Request { mut ticket, lease, trial, server, began_ns, failure } = request;
+        let (now, took) = (self.now(), Duration::from_nanos(self.now_ns - began_ns));
+        if failure.is_none() {
+            lease.answered(took, Moment::of(now));
         } else {
-            self.report.failed += 1;
-            request.lease.failed(took, self.now());
+            lease.failed(took, Moment::of(now));
         }
-        self.chooser.ended(request.server, took, request.good);
-        drop(request);
+        self.chooser.ended(server, took, failure.is_none());
+        let again = self.helped(&mut ticket, server, &lease, trial, failure);
+        drop(lease);
+        if again && self.send(ticket.clone()) {
+            return;
+        }
+        if ticket.asked_ns >= ns(self.scenario.warm_up) {
+            self.report.took.record(self.now_ns - ticket.asked_ns);
+        }
+        self.report.failed += u64::from(failure.is_some());
         if matches!(self.scenario.arrivals, Arrivals::Closed { .. }) && !self.is_over() {
             let at_ns = self.now_ns.saturating_add(self.pause_ns());
             self.note(at_ns, Event::Ask { again: true });
         }
+    }
+
+    /// What the helpers make of a try that has ended. Gives whether another one is made.
+    fn helped(
+        &mut self,
+        ticket: &mut Ticket,
+        server: usize,
+        lease: &Lease,
+        trial: Option<Trial>,
+        failure: Option<Failure>,
+    ) -> bool {
+        let now = self.now();
+        let Some(crew) = &self.crew else { return false };
+        let is_trial = trial.is_some();
+        let changed = crew.judge(server, lease, trial, failure.is_none(), now);
+        let again =
+            failure.is_some_and(|failure| crew.may_retry(ticket, (server, lease), (failure, is_trial), now));
+        if changed {
+            if failure.is_none() {
+                self.report.returns.push((server, Duration::from_nanos(self.now_ns)));
+            } else {
+                self.report.ejections += 1;
+            }
+            self.note_review(REVIEW_NS);
+        }
+        again
     }
 }
 

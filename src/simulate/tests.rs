@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::balance;
+use crate::resilience::{Passive, Policy};
+use crate::roster::Rules;
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -14,11 +16,25 @@ fn scenario(servers: Vec<Server>, per_second: f64) -> Scenario {
         arrivals: Arrivals::Poisson { per_second },
         servers,
         patience: 30 * SECOND,
+        help: None,
     }
 }
 
 fn played(scenario: &Scenario, name: &str) -> Report {
     run(scenario, &mut Ours::new(balance::find(name).unwrap()))
+}
+
+fn passive() -> Passive {
+    Passive {
+        consecutive: 5,
+        ratio: 0.5,
+        min_requests: 20,
+        window: 10 * SECOND,
+        latency_factor: 0.0,
+        eject_for: SECOND,
+        max_ejected: 0.5,
+        end_by_check: true,
+    }
 }
 
 #[track_caller]
@@ -36,6 +52,15 @@ fn one_seed_is_one_run() {
         assert_eq!(first, played(&one, algorithm.name), "{}", algorithm.name);
         assert!(first.sent > 3_000);
     }
+    // With everything that helps at work, too.
+    let mut ill = one.clone();
+    ill.servers[1] = ill.servers[1].clone().with(5 * SECOND, 8 * SECOND, FaultKind::Dead);
+    let rules =
+        Rules { slow_start: 5 * SECOND, panic_threshold: 0.0, passive: Some(passive()), checked: false };
+    ill.help = Some(Help { rules, retry: Policy::default(), budget: 0.2 });
+    let first = played(&ill, "random");
+    assert_eq!(first, played(&ill, "random"));
+    assert_eq!((first.failed, first.ejections, first.returns.len()), (0, 2, 1));
     let other = Scenario { seed: 8, ..one.clone() };
     assert_ne!(played(&one, "random"), played(&other, "random"));
 }

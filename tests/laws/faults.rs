@@ -1,9 +1,9 @@
-//! What each kind of fault in one of four servers does to the pool, with nothing but the balancer to help:
-//! no checks, no ejection, no retries.
+//! What each kind of fault in one of four servers does to the pool, with nothing but the balancer to help,
+//! and with what the daemon has beside it.
 
 use std::time::Duration;
 
-use equipoise::simulate::{Arrivals, Chooser, FaultKind, Report, Scenario, Server, Spread, run};
+use equipoise::simulate::{Arrivals, Chooser, FaultKind, Help, Report, Scenario, Server, Spread, run};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -23,7 +23,7 @@ pub(crate) const FAULTS: [(&str, FaultKind); 6] = [
 ];
 
 /// Four servers of 10 ms (log-normal, as real ones are), at 0.6 of what three of them can do.
-pub(crate) fn play(kind: FaultKind, chooser: &mut dyn Chooser) -> Report {
+pub(crate) fn play(kind: FaultKind, chooser: &mut dyn Chooser, help: Option<Help>) -> Report {
     let server = Server::new(Spread::LogNormal { median: 8 * MS, sigma: 0.67 });
     let mut servers = vec![server.clone(); 4];
     servers[2] = server.with(BEGIN, END, kind);
@@ -34,6 +34,7 @@ pub(crate) fn play(kind: FaultKind, chooser: &mut dyn Chooser) -> Report {
         arrivals: Arrivals::Poisson { per_second: 180.0 },
         servers,
         patience: 10 * SECOND,
+        help,
     };
     run(&scenario, chooser)
 }

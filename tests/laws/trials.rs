@@ -149,6 +149,7 @@ fn scenario(seed: u64, per_second: f64, length: Duration, servers: Vec<Server>) 
         arrivals: Arrivals::Poisson { per_second },
         servers,
         patience: 10 * SECOND,
+        help: None,
     }
 }
 
