@@ -23,7 +23,7 @@ mod latency;
 mod tests;
 mod waiting;
 
-pub use clock::{Moment, epoch};
+pub use clock::{CoarseClock, Moment, epoch};
 pub use condition::{Condition, State};
 pub use conduct::{Conduct, Footing, Standing, Tally, Window};
 pub use latency::{Latency, Norm};

@@ -166,19 +166,20 @@ impl Exchange<'_> {
 
     fn heard(&mut self, pool: &Pool, attempt: &Attempt<'_>, sent_at: Instant) {
         self.now = Instant::now();
-        let now = Moment::of(self.now);
         let took = self.now.saturating_duration_since(sent_at);
         let status = self.scratch.response.status;
         let is_11 = self.scratch.response.version == Version::Http11;
         attempt.lease.backend().answered_in(u8::from(is_11));
         attempt.member.series.outcome(self.worker.index, Outcome::Code(status));
         attempt.member.series.response_time(self.worker.index, took);
-        attempt.count(pool, now);
         if is_failure(status) {
+            let now = Moment::of(self.now);
+            attempt.count(pool, now);
             attempt.lease.failed(took, now); // failing fast must not look like being fast
             attempt.went_badly(pool, now);
         } else {
-            attempt.lease.answered(took, now);
+            attempt.count(pool, self.worker.clock.moment(self.now));
+            attempt.lease.answered(took, self.now);
         }
     }
 

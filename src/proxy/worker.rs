@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 
 use super::exchange::Scratch;
+use crate::backend::CoarseClock;
 use crate::http::{DateCache, RequestHead};
 use crate::snapshot::Snapshot;
 use crate::timer::Wheel;
@@ -63,6 +64,8 @@ pub struct Worker {
     pub desks: Desks,
     /// Its backend connections.
     pub upstream: Upstream,
+    /// Its time, where some milliseconds do not matter.
+    pub clock: CoarseClock,
     /// Its randomness.
     pub random: RefCell<fastrand::Rng>,
     draining: Cell<bool>,
@@ -83,6 +86,7 @@ impl Worker {
             wheel,
             blocks,
             desks: Desks::default(),
+            clock: CoarseClock::new(Instant::now()),
             random: RefCell::new(fastrand::Rng::new()),
             draining: Cell::new(false),
             snapshot: RefCell::new(Cache::new(snapshot)),
