@@ -58,6 +58,8 @@ pub fn server_config(
     };
     let mut config = builder.with_cert_resolver(Arc::new(Chooser::new(certificates)));
     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    // Those of OpenSSL would choose AES-256 and SHA-384; and scanners find fault with an order of the client's.
+    config.ignore_client_order = true;
     config.ticketer = tickets.under(policy(files));
     // Each resumption gives the next one; rustls would make two at each handshake, and the second is seldom used.
     config.send_tls13_tickets = 1;

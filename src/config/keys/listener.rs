@@ -84,8 +84,9 @@ pub(super) static LISTENER: &[Key] = &[
         name: "tls",
         kind: Kind::Table(TLS),
         default: Preset::Words("cleartext"),
-        doc: "Termination of TLS 1.2 and 1.3, with forward secrecy and authenticated ciphers only; 0-RTT is never \
-              accepted. Files are read at load and at each reload; relative names count from the working directory.",
+        doc: "Termination of TLS 1.2 and 1.3, with forward secrecy and authenticated ciphers only, AES-128 preferred; \
+              0-RTT is never accepted. Files are read at load and at each reload; relative names count from the \
+              working directory.",
     },
     Key {
         name: "limits",
