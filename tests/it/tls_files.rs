@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::Signal;
-use rustls::{ClientConfig, HandshakeKind};
+use rustls::{ClientConfig, HandshakeKind, SupportedProtocolVersion};
 
 use crate::certificates::{Authority, Files};
 use crate::client::get;
@@ -76,45 +76,68 @@ fn what_is_wrong_with_a_file_is_said_at_the_line_that_names_it() {
 }
 
 /// Old connections and sessions go on, new ones come, and no request of any is lost.
+/// Ends the load, also where a test fails: it would be waited for.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn certificates_change_under_load() {
+    const V12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
+    const V13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
     let (authority, origin) = (Authority::new(), Origin::answering("well"));
     let own = authority.issue("own", &["crm.test"], 1);
-    let config = secured(&origin, &tls(&[&own], ""));
-    let daemon = Daemon::start(&config);
+    let daemon = Daemon::start(&secured(&origin, &tls(&[&own], "")));
     let stop = AtomicBool::new(false);
     let served: Vec<u64> = std::thread::scope(|scope| {
-        let load = |_| {
-            scope.spawn(|| {
-                let client = Arc::new(authority.client());
+        let (authority, daemon, stop) = (&authority, &daemon, &stop);
+        let load = |versions: &'static [&'static SupportedProtocolVersion]| {
+            scope.spawn(move || {
+                let fresh = || Arc::new(authority.client_of(versions, None));
+                let client = fresh();
                 let (mut kept, _) = fetch(daemon.web, &client, "crm.test").unwrap();
                 let mut served = 0;
                 while !stop.load(Ordering::Relaxed) {
                     assert_eq!(kept.get("/").unwrap().text(), "well");
                     let (wire, text) = fetch(daemon.web, &client, "crm.test").unwrap();
                     assert_eq!((kind(&wire), &text[..]), (Some(HandshakeKind::Resumed), "well"));
-                    assert_eq!(
-                        fetch(daemon.web, &Arc::new(authority.client()), "crm.test").unwrap().1,
-                        "well"
-                    );
+                    let (wire, text) = fetch(daemon.web, &fresh(), "crm.test").unwrap();
+                    assert_eq!((kind(&wire), &text[..]), (Some(HandshakeKind::Full), "well"));
                     served += 3;
                 }
                 served
             })
         };
-        let threads: Vec<_> = (0..4).map(load).collect();
+        let threads: Vec<_> = [V13, V12, V13, V12].map(load).into();
+        let end = End(stop);
         for number in 2..22 {
             authority.issue("own", &["crm.test"], number);
-            daemon.reload(&config);
-            let (wire, _) = fetch(daemon.web, &Arc::new(authority.client()), "crm.test").unwrap();
-            assert_eq!(serial(&wire), number);
+            daemon.signal(Signal::HUP);
+            // Each look by a client that knows no session: one that goes on shows the certificate it began with.
+            let shown = || serial(&fetch(daemon.web, &Arc::new(authority.client()), "crm.test").unwrap().0);
+            until("the new one is shown", || (shown() == number).then_some(()));
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(end);
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert!(served.iter().all(|served| *served > 0), "{served:?}");
     let (wire, _) = fetch(daemon.web, &Arc::new(authority.client()), "crm.test").unwrap();
     assert_eq!(serial(&wire), 21);
+}
+
+/// What openssl says of a handshake with these words.
+fn openssl(daemon: &Daemon, words: &[&str]) -> String {
+    let output = Command::new("openssl")
+        .args(["s_client", "-connect", &daemon.web.to_string(), "-servername", "crm.test", "-brief"])
+        .args(words)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
 #[test]
@@ -123,19 +146,73 @@ fn rsa_stands_beside_ecdsa() {
     let ecdsa = authority.issue("ecdsa", &["crm.test"], 1);
     let rsa = authority.issue_with(&rcgen::PKCS_RSA_SHA256, "rsa", &["crm.test"], 2);
     let daemon = Daemon::start(&secured(&origin, &tls(&[&ecdsa, &rsa], "")));
-    let ask = |algorithms: &str| {
-        let output = Command::new("openssl")
-            .args(["s_client", "-connect", &daemon.web.to_string(), "-servername", "crm.test", "-brief"])
-            .args(["-sigalgs", algorithms])
-            .stdin(std::process::Stdio::null())
-            .output()
-            .unwrap();
-        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
-    };
-    let both = ask("ecdsa_secp256r1_sha256:rsa_pss_rsae_sha256");
+    let both = openssl(&daemon, &["-sigalgs", "ecdsa_secp256r1_sha256:rsa_pss_rsae_sha256"]);
     assert!(both.contains("Signature type: ECDSA"), "{both}");
-    let only = ask("rsa_pss_rsae_sha256:rsa_pkcs1_sha256");
+    let only = openssl(&daemon, &["-sigalgs", "rsa_pss_rsae_sha256:rsa_pkcs1_sha256"]);
     assert!(only.contains("Signature type: RSA-PSS"), "{only}");
+}
+
+#[test]
+fn the_order_of_suites_is_ours() {
+    let (authority, origin) = (Authority::new(), Origin::answering("well"));
+    let own = authority.issue("own", &["crm.test"], 1);
+    let daemon = Daemon::start(&secured(&origin, &tls(&[&own], "")));
+    let agreed = |words: [&str; 3]| {
+        let said = openssl(&daemon, &words);
+        let suite = said.lines().find_map(|line| line.strip_prefix("Ciphersuite: "));
+        suite.unwrap_or_else(|| panic!("{said}")).to_owned()
+    };
+    // Each list is the reverse of ours, and then lacks our first.
+    let mut asked = ["TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256"];
+    assert_eq!(agreed(["-tls1_3", "-ciphersuites", &asked.join(":")]), asked[2]);
+    assert_eq!(agreed(["-tls1_3", "-ciphersuites", &asked[..2].join(":")]), asked[1]);
+    asked =
+        ["ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256"];
+    assert_eq!(agreed(["-tls1_2", "-cipher", &asked.join(":")]), asked[2]);
+    assert_eq!(agreed(["-tls1_2", "-cipher", &asked[..2].join(":")]), asked[1]);
+}
+
+/// From Debian's package; `tests/run install` installs it.
+const SSLSCAN: &str = "/usr/bin/sslscan";
+
+#[test]
+fn a_scanner_finds_nothing_weak() {
+    let (authority, origin) = (Authority::new(), Origin::answering("well"));
+    let ecdsa = authority.issue("ecdsa", &["crm.test"], 1);
+    let rsa = authority.issue_with(&rcgen::PKCS_RSA_SHA256, "rsa", &["crm.test"], 2);
+    let daemon = Daemon::start(&secured(&origin, &tls(&[&ecdsa, &rsa], "")));
+    let output = Command::new(SSLSCAN)
+        .args(["--xml=-", "--timeout=1", "--connect-timeout=10", &daemon.web.to_string()])
+        .output()
+        .unwrap_or_else(|error| panic!("{SSLSCAN}: {error}"));
+    let report = String::from_utf8(output.stdout).unwrap();
+    let told = |element: &str, attribute: &str| -> Vec<String> {
+        let lines = report.lines().filter(|line| line.trim_start().starts_with(&format!("<{element} ")));
+        let value =
+            |line: &str| line.split(&format!(" {attribute}=\"")).nth(1)?.split('"').next().map(str::to_owned);
+        lines.map(|line| value(line).unwrap_or_else(|| panic!("{attribute} in {line}"))).collect()
+    };
+    let versions: Vec<_> = told("protocol", "version").into_iter().zip(told("protocol", "enabled")).collect();
+    let known = [("2", "0"), ("3", "0"), ("1.0", "0"), ("1.1", "0"), ("1.2", "1"), ("1.3", "1")];
+    assert_eq!(versions, known.map(|(version, on)| (version.to_owned(), on.to_owned())), "{report}");
+    // Forward secrecy and authenticated encryption, for both kinds of keys; nothing else is taken.
+    let mut suites = told("cipher", "cipher");
+    suites.sort();
+    let of_12 = ["AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305"];
+    let mut good: Vec<_> = of_12
+        .iter()
+        .flat_map(|suite| ["ECDSA", "RSA"].map(|key| format!("ECDHE-{key}-{suite}")))
+        .chain(["128_GCM_SHA256", "256_GCM_SHA384"].map(|suite| format!("TLS_AES_{suite}")))
+        .chain(["TLS_CHACHA20_POLY1305_SHA256".to_owned()])
+        .collect();
+    good.sort();
+    assert_eq!(suites, good, "{report}");
+    let strengths = told("cipher", "strength");
+    assert!(strengths.iter().all(|one| one == "strong" || one == "acceptable"), "{report}");
+    assert_eq!(told("heartbleed", "vulnerable"), ["0", "0"], "{report}");
+    assert_eq!(told("renegotiation", "supported"), ["0"], "{report}");
+    let groups = told("group", "bits");
+    assert!(groups.len() >= 3 && groups.iter().all(|bits| bits.parse::<u32>().unwrap() >= 128), "{report}");
 }
 
 #[test]
