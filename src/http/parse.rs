@@ -184,10 +184,16 @@ fn other_version(rest: &[u8]) -> Result<Version, Stop> {
 /// forget it, and nobody can read the line another way.
 pub(super) fn status_line(bytes: &[u8]) -> Result<StatusLine, Stop> {
     const LIKE: &[u8; 12] = b"HTTP/1.0 000";
-    let fits = bytes.iter().zip(LIKE).all(|(octet, like)| match like {
-        b'0' => octet.is_ascii_digit(),
-        like => octet == like,
-    });
+    let fits = match bytes {
+        // Nearly always all of it is there: settled without a walk.
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor, b' ', a, b, c, ..] => {
+            [minor, a, b, c].iter().all(|octet| octet.is_ascii_digit())
+        }
+        _ => bytes.iter().zip(LIKE).all(|(octet, like)| match like {
+            b'0' => octet.is_ascii_digit(),
+            like => octet == like,
+        }),
+    };
     if !fits {
         return Err(Flaw::StatusLine.into());
     }

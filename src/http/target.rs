@@ -93,9 +93,9 @@ fn split_port(text: &[u8]) -> (&[u8], Option<&[u8]>) {
 }
 
 fn is_port(digits: &[u8]) -> bool {
-    digits.len() <= 5
-        && digits.iter().all(u8::is_ascii_digit)
-        && digits.iter().fold(0u32, |sum, b| sum * 10 + u32::from(b - b'0')) <= 65_535
+    let add = |sum: u32, digit: &u8| digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0'));
+    // Five digits at most, so no sum is too large for its type.
+    digits.len() <= 5 && digits.iter().try_fold(0, add).is_some_and(|port| port <= 65_535)
 }
 
 /// May stand in a registered name: unreserved, sub-delims and percent (RFC 3986 3.2.2).

@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::super::{Forwarding, Origin, RequestHead, client_address};
+use proptest::prelude::*;
+
+use super::super::{Forwarding, Origin, RequestHead, client_address, request_id};
 use super::{emitted, request, with_fields};
 
 const ID: u128 = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
@@ -25,6 +27,14 @@ fn told(origin: &Origin, lines: &str) -> Vec<String> {
     let mut head = request(with_fields(lines)).unwrap();
     let text = applied(origin, &mut head, true);
     text.trim_end().split("\r\n").skip(2).map(str::to_owned).collect()
+}
+
+proptest! {
+    #[test]
+    fn an_id_of_ours_is_a_number_in_hexadecimal(number: u128) {
+        let digits = format!("{number:032x}");
+        prop_assert_eq!(&request_id(number)[..], digits.as_bytes());
+    }
 }
 
 #[test]
