@@ -18,6 +18,7 @@ mod accept;
 mod announced;
 mod bind;
 mod drive;
+mod h2;
 mod head;
 mod linger;
 mod patience;

@@ -21,7 +21,9 @@ mod rules;
 mod tls;
 
 pub use compile::{compile, vocabulary};
-pub use listener::{AcceptProxy, Capacity, Counted, Listener, Page, PerAddress, Place, Route, Tls};
+pub use listener::{
+    AcceptProxy, Beside, Capacity, Counted, Listener, Page, PerAddress, Place, Protocols, Route, Tls,
+};
 pub use pool::{HostPolicy, Key, Member, Pool, Security};
 pub use review::{Roster, ejection};
 

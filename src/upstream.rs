@@ -91,8 +91,7 @@ impl Connection {
     /// (TCP_USER_TIMEOUT, RFC 5482). Not for longer than needed: it would also end one whose peer is slow
     /// to take a large body.
     pub fn doubt(&self, limit: Duration) {
-        // Without it the ordinary timeouts hold.
-        let _ = socket2::SockRef::from(self.stream.socket()).set_tcp_user_timeout(Some(limit));
+        self.set_user_timeout(Some(limit));
     }
 
     /// Makes the close of this connection a reset: its backend must not take it for an end in good order.
@@ -102,7 +101,14 @@ impl Connection {
 
     /// Takes [`Self::doubt`] back.
     pub fn trust(&self) {
-        let _ = socket2::SockRef::from(self.stream.socket()).set_tcp_user_timeout(None);
+        self.set_user_timeout(None);
+    }
+
+    fn set_user_timeout(&self, limit: Option<Duration>) {
+        if let Some(socket) = self.stream.socket() {
+            // Without it the ordinary timeouts hold.
+            let _ = socket2::SockRef::from(socket).set_tcp_user_timeout(limit);
+        }
     }
 }
 

@@ -94,6 +94,8 @@ pub struct Listener {
     pub bind: Vec<SocketAddr>,
     /// Index into [`Config::pools`]: where requests go that no route takes.
     pub pool: Option<usize>,
+    /// What clients may speak.
+    pub protocols: Protocols,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether connections begin with a PROXY header; not off only with `trusted_proxies`. Default off.
@@ -136,6 +138,15 @@ pub struct ErrorPage {
     pub content_type: &'static str,
     /// What the file holds.
     pub body: Vec<u8>,
+}
+
+/// `protocols`; at least one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protocols {
+    /// HTTP/1.1 and 1.0.
+    pub h1: bool,
+    /// HTTP/2.
+    pub h2: bool,
 }
 
 /// `underscores`

@@ -9,6 +9,7 @@ use super::keys::{self, Key, Kind, Preset};
 use super::*;
 
 mod passive;
+mod protocols;
 
 const BALANCE: [&str; 8] = [
     "round-robin",

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
@@ -15,7 +15,7 @@ type Leveled = tracing_subscriber::layer::Layered<reload::Layer<Form, Registry>,
 /// The handles by which a reload changes what is logged.
 #[derive(Clone)]
 pub struct Logging {
-    form: Option<(reload::Handle<Form, Registry>, reload::Handle<LevelFilter, Leveled>)>,
+    form: Option<(reload::Handle<Form, Registry>, reload::Handle<Targets, Leveled>)>,
 }
 
 impl Logging {
@@ -47,12 +47,15 @@ fn form_of(log: &Log) -> Form {
     }
 }
 
-fn level_of(level: LogLevel) -> LevelFilter {
-    match level {
+fn level_of(level: LogLevel) -> Targets {
+    let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
-    }
+    };
+    // The library of HTTP/2 warns of what any client can make it warn of, once a frame; below that it tells whole
+    // messages.
+    Targets::new().with_default(level).with_target("h2", LevelFilter::ERROR)
 }

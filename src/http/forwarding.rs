@@ -197,12 +197,12 @@ impl Forwarding {
 /// Adds our element of Via, which tells the version that the message came in (RFC 9110 7.6.3).
 pub(super) fn append_via(fields: &mut Fields, version: Version) {
     const NAME: usize = "Via".len();
-    const VALUE: usize = "1.1 equipoise".len();
     let line: &[u8] = match version {
         Version::Http10 => b"Via: 1.0 equipoise\r\n",
         Version::Http11 => b"Via: 1.1 equipoise\r\n",
+        Version::Http2 => b"Via: 2 equipoise\r\n",
     };
-    fields.append_block(line, &[(Known::Via, NAME, VALUE)]);
+    fields.append_block(line, &[(Known::Via, NAME, line.len() - NAME - ": \r\n".len())]);
 }
 
 /// Removes every forwarding field that is written anew, and of a stranger's all.

@@ -11,13 +11,14 @@ use super::policy::{HeadPolicy, Underscores, Verdict};
 
 mod judge;
 
-/// HTTP/1 minor versions. 1.2 to 1.9 are read as 1.1 (RFC 9110 2.5).
+/// What a message was sent in. HTTP/1.2 to 1.9 are read as 1.1 (RFC 9110 2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[allow(missing_docs)] // the names are the versions
 pub enum Version {
     Http10,
     #[default]
     Http11,
+    Http2,
 }
 
 /// A checked request head. Made once per client connection and refilled for each of its requests, so that
@@ -112,6 +113,11 @@ impl RequestHead {
         Ok(Parsed::Complete(skip + end))
     }
 
+    /// Notes that it came in HTTP/2, and was only written as HTTP/1.1 to be read by the same rules.
+    pub fn came_in_http2(&mut self) {
+        self.version = Version::Http2;
+    }
+
     /// The method as sent.
     pub fn method_token(&self) -> &[u8] {
         slice(&self.fields, (0, self.method_len))
@@ -149,7 +155,7 @@ impl RequestHead {
     /// for, and that the client takes trailers: of TE that alone holds for whoever stands behind us
     /// (RFC 9110 10.1.4).
     pub fn strip_hop_by_hop(&mut self) {
-        let trailers = self.version == Version::Http11 && hop::takes_trailers(&self.fields);
+        let trailers = self.version != Version::Http10 && hop::takes_trailers(&self.fields);
         hop::strip(&mut self.fields, true);
         hop::write_own(&mut self.fields, self.upgrade.as_ref(), trailers);
     }

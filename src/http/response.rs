@@ -106,7 +106,7 @@ impl ResponseHead {
     /// Sets the framing that a client of `version` gets, and says which it is.
     pub fn frame_for(&mut self, version: Version) -> Body {
         match (self.body, version) {
-            (Body::UntilClose, Version::Http11) => {
+            (Body::UntilClose, Version::Http11 | Version::Http2) => {
                 self.fields.append(Known::TransferEncoding, "Transfer-Encoding", &[b"chunked"]);
                 Body::Chunked
             }
@@ -116,7 +116,7 @@ impl ResponseHead {
                 self.fields.remove(Known::Trailer);
                 if body == Body::Chunked { Body::UntilClose } else { body }
             }
-            (body, Version::Http11) => body,
+            (body, Version::Http11 | Version::Http2) => body,
         }
     }
 

@@ -126,7 +126,7 @@ pub(super) struct Drive {
     pub(super) worker: Rc<Worker>,
     pub(super) listener: Arc<Listener>,
     /// The snapshot that `listener` is of.
-    snapshot: Arc<Snapshot>,
+    pub(super) snapshot: Arc<Snapshot>,
     pub(super) client: Client,
     /// A head was so large that its memory is to be given back.
     pub(super) large: bool,
@@ -146,9 +146,15 @@ impl Drive {
             Poll::Ready(())
         })
         .await;
+        if self.client.stream.tls().is_some_and(|tls| tls.alpn_protocol() == Some(b"h2")) {
+            return Box::pin(self.serve_http2(accepted)).await;
+        }
         // A connection that has just been opened is expected to speak at once.
         let (mut idle_since, mut first) = (accepted, true);
         while let Some(woken) = self.awaken(idle_since, first).await {
+            if first && self.listener.protocols.h2 && Box::pin(self.turns_to_http2(woken)).await {
+                return;
+            }
             match Box::pin(self.busy(woken, first)).await {
                 Some(since) => (idle_since, first) = (since, false),
                 None => return,

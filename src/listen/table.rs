@@ -177,6 +177,17 @@ impl Drop for Hold {
 }
 
 impl Chair {
+    /// Sits another down that came by the same socket.
+    pub(super) fn beside(&self, seat: Rc<Seat>) -> Self {
+        let socket = self.table.seats.borrow()[self.index].as_ref().map_or(0, |entry| entry.socket);
+        self.table.sit(socket, seat)
+    }
+
+    /// Sets the task that serves the one at `index`.
+    pub(super) fn serve(&self, index: usize, task: AbortHandle) {
+        self.table.served_by(index, task);
+    }
+
     /// Where it stands.
     pub(super) fn index(&self) -> usize {
         self.index

@@ -200,7 +200,7 @@ closed_set! {
         Unsupported = "unsupported",
         /// The client was too slow: 408, or below `min_rate`.
         ClientTimeout = "client_timeout",
-        /// Above `max_connections_per_ip` or `max_connections`: closed.
+        /// Above `max_connections_per_ip`: closed. A stream of HTTP/2 above `max_connections`: refused.
         ConnectionLimit = "connection_limit",
         /// A PROXY header was required of a peer that is not in `trusted_proxies`: closed.
         ProxyUntrusted = "proxy_untrusted",
@@ -208,6 +208,9 @@ closed_set! {
         ProxyMissing = "proxy_missing",
         /// A PROXY header that is none, or too long: closed.
         ProxyInvalid = "proxy_invalid",
+        /// More of HTTP/2 than a client needs, be it resets, frames that are of no message or requests that are to be
+        /// refused: the connection ended.
+        Flood = "flood",
         /// No backend was usable: 503.
         NoBackend = "no_backend",
         /// Every usable backend was full: 503.

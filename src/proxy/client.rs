@@ -118,16 +118,34 @@ impl Client {
     /// # Errors
     /// The client's connection is gone, and nothing is known of where it went.
     pub(super) fn announcement(&mut self, version: announce::Version) -> io::Result<Announcement> {
+        let addresses = self.ends()?;
+        Ok(Announcement { version, addresses })
+    }
+
+    /// Where it comes from and where it went to, as backends are told.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn ends(&mut self) -> io::Result<Rc<Addresses>> {
         let addresses = match &self.ends {
             Some(ends) => Rc::clone(ends),
             None => {
                 let said = self.announced.as_ref().and_then(|header| header.addresses);
-                let own = || Ok(Addresses::new(self.origin.peer, self.stream.socket().local_addr()?));
+                let own = || {
+                    let socket = self.stream.socket().ok_or(io::ErrorKind::NotConnected)?;
+                    Ok(Addresses::new(self.origin.peer, socket.local_addr()?))
+                };
                 Rc::new(said.map_or_else(own, io::Result::Ok)?)
             }
         };
         self.ends = Some(Rc::clone(&addresses));
-        Ok(Announcement { version, addresses })
+        Ok(addresses)
+    }
+
+    /// One exchange of a connection that has these ends.
+    pub fn of_connection(mut self, ends: Rc<Addresses>) -> Self {
+        self.ends = Some(ends);
+        self
     }
 
     /// Nobody else may use the connections on which it was announced.
@@ -193,8 +211,13 @@ impl Client {
         self.out.park(blocks);
     }
 
-    /// Counts the bytes that have gone either way since the last call.
+    /// Counts the bytes that have gone either way since the last call; those of a lane are counted as they pass
+    /// the connection below.
     pub fn count(&mut self, listener: &Listener, worker: usize) {
+        if self.stream.is_lane() {
+            (self.read, self.wrote) = (0, 0);
+            return;
+        }
         listener.series.bytes_in(worker, std::mem::take(&mut self.read));
         listener.series.bytes_out(worker, std::mem::take(&mut self.wrote));
     }

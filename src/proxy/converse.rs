@@ -235,7 +235,7 @@ impl Exchange<'_> {
                 if talk.interim > MAX_INTERIM {
                     return Err(Trouble::Backend(Failure::Invalid));
                 }
-                if self.request.version == Version::Http11 {
+                if self.request.version != Version::Http10 {
                     head.strip_hop_by_hop();
                     head.emit(self.client.out.writer(&self.worker.blocks));
                 }
@@ -270,7 +270,7 @@ impl Exchange<'_> {
     /// Where nothing more is read from the client, no event tells that it has reset the connection: looks
     /// now and then.
     fn look_for_reset(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
-        if self.is_time_to_look(cx) && !matches!(self.client.stream.socket().take_error(), Ok(None)) {
+        if self.is_time_to_look(cx) && self.client.stream.has_failed() {
             return Err(Fault::ClientLeft);
         }
         Ok(())

@@ -130,7 +130,7 @@ impl Exchange<'_> {
             _ if switching => {}
             (false, _) => fields.append(Known::Connection, "Connection", &[b"close"]),
             (true, Version::Http10) => fields.append(Known::Connection, "Connection", &[b"keep-alive"]),
-            (true, Version::Http11) => {}
+            (true, Version::Http11 | Version::Http2) => {}
         }
         response.emit(self.client.out.writer(&self.worker.blocks));
         self.status = Some(response.status);

@@ -211,7 +211,7 @@ impl Pipe {
             true => self.data >= SPLICE_UNKNOWN_AFTER,
             false => ahead >= SPLICE_FROM,
         };
-        if ends.source.is_tls() || ends.sink.is_tls() {
+        if ends.source.bare().is_none() || ends.sink.bare().is_none() {
             self.copies = true;
         }
         if self.copies || !pays || matches!(self.replay, Replay::Held { .. }) || !ends.buffer.is_empty() {
@@ -240,7 +240,7 @@ impl Pipe {
                 return Ok(Poll::Pending);
             }
             if conduit.held() > 0 {
-                match conduit.poll_drain(ends.sink.socket(), cx) {
+                match conduit.poll_drain(ends.sink.bare(), cx) {
                     Poll::Pending => {
                         self.waiting = Waiting::Sink;
                         return Ok(Poll::Pending);
@@ -255,7 +255,7 @@ impl Pipe {
                 self.conduit = None;
                 break;
             }
-            match conduit.poll_fill(ends.source.socket(), ahead.min(left), cx) {
+            match conduit.poll_fill(ends.source.bare(), ahead.min(left), cx) {
                 Poll::Pending => {
                     self.waiting = Waiting::Source;
                     return Ok(Poll::Pending);

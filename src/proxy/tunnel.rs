@@ -45,14 +45,14 @@ impl Way {
 /// A side that has sent its FIN is not read from: no event tells that it has then reset the connection, and
 /// the other side may have nothing to say for as long as the timeout lasts.
 fn look_for_resets(
-    exchange: &Exchange<'_>,
-    connection: &Connection,
+    exchange: &mut Exchange<'_>,
+    connection: &mut Connection,
     (up, down): (&Way, &Way),
 ) -> Result<(), Fault> {
-    if up.closed && !matches!(exchange.client.stream.socket().take_error(), Ok(None)) {
+    if up.closed && exchange.client.stream.has_failed() {
         return Err(Fault::ClientLeft);
     }
-    if down.closed && !matches!(connection.stream.socket().take_error(), Ok(None)) {
+    if down.closed && connection.stream.has_failed() {
         return Err(Fault::Cut);
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::Snapshot;
-use super::listener::{AcceptProxy, Capacity, Listener, Page, PerAddress, Route, Tls};
+use super::listener::{AcceptProxy, Capacity, Listener, Page, PerAddress, Protocols, Route, Tls};
 use super::pool::{HostPolicy, Key, Member, Pool, Security};
 use super::review::{Notes, Roster};
 use super::rules;
@@ -253,7 +253,7 @@ impl Listeners<'_> {
         let default = listener.pool.map(|pool| Arc::new(self.route(listener, "default", pool, None)));
         let series = self.metrics.listener(&listener.name);
         let tls = listener.tls.as_ref().map(|tls| {
-            let made = tls::terminate(tls, self.tickets, &mut Vec::new());
+            let made = tls::terminate(tls, listener.protocols, self.tickets, &mut Vec::new());
             if let Err(flaw) = &made {
                 tracing::error!(target: "equipoise::snapshot", listener = %listener.name, "no TLS: {}", flaw.message);
             }
@@ -262,6 +262,7 @@ impl Listeners<'_> {
         let shown = tls.iter().flatten().flat_map(|made| &made.certificates);
         series.set_certificates(listener.tls.is_some(), shown.map(label_of).collect());
         Listener {
+            protocols: Protocols { h1: listener.protocols.h1, h2: listener.protocols.h2 },
             tls: tls.map(|made| Tls { config: made.map(|made| made.config) }),
             tls_timeout: listener.timeouts.tls,
             https_redirect: listener.https_redirect,

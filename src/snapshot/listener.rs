@@ -29,6 +29,8 @@ pub struct Listener {
     pub unrouted: Arc<RouteSeries>,
     /// Its counters.
     pub series: Arc<ListenerSeries>,
+    /// What clients may speak.
+    pub protocols: Protocols,
     /// How TLS is spoken; `None`: cleartext.
     pub tls: Option<Tls>,
     /// The handshake.
@@ -67,6 +69,15 @@ pub struct Listener {
     pub per_address: Arc<PerAddress>,
     /// Most connections of one address; 0: no limit.
     pub max_per_address: u32,
+}
+
+/// What clients may speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protocols {
+    /// HTTP/1.1 and 1.0.
+    pub h1: bool,
+    /// HTTP/2: with TLS by ALPN, in clear by its preface.
+    pub h2: bool,
 }
 
 /// What an answer of ours says in place of its short text.
@@ -124,10 +135,12 @@ pub struct Route {
     pub series: Arc<RouteSeries>,
 }
 
-/// Room for client connections, over all workers.
+/// Room for client connections, over all workers, and as much for the streams of HTTP/2 on them: each may hold a
+/// connection to a backend, as each client of HTTP/1 may.
 #[derive(Debug)]
 pub struct Capacity {
     open: AtomicU32,
+    streams: AtomicU32,
     max: AtomicU32,
     freed: Notify,
     pressed: Notify,
@@ -137,6 +150,7 @@ impl Capacity {
     pub(super) fn new(max: u32) -> Arc<Self> {
         Arc::new(Self {
             open: AtomicU32::new(0),
+            streams: AtomicU32::new(0),
             max: AtomicU32::new(max),
             freed: Notify::new(),
             pressed: Notify::new(),
@@ -156,6 +170,14 @@ impl Capacity {
             return None;
         }
         Some(Place(Arc::clone(self)))
+    }
+
+    /// Takes room for a stream beside others of its connection, if there is any. What the first of each is served
+    /// with is its connection's place: who opens many can so leave others one at a time, but not none.
+    pub fn take_stream(self: &Arc<Self>) -> Option<Beside> {
+        let before = self.streams.fetch_add(1, Ordering::AcqRel);
+        let beside = Beside(Arc::clone(self));
+        (before < self.max.load(Ordering::Relaxed)).then_some(beside)
     }
 
     /// Asks every worker to give up an idle connection.
@@ -184,6 +206,16 @@ impl Drop for Place {
         if before >= self.0.max.load(Ordering::Relaxed) {
             self.0.freed.notify_one();
         }
+    }
+}
+
+/// Room for one stream beside others; given back on drop.
+#[derive(Debug)]
+pub struct Beside(Arc<Capacity>);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::tls::{
     server_config, server_name,
 };
 
-/// What is spoken inside of TLS, by its ALPN name.
+/// What is spoken to backends inside of TLS, by its ALPN name.
 const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
 
 /// TLS at one listener.
@@ -34,7 +34,9 @@ pub(super) struct Origination {
 pub(super) fn listener_flaws(tls: &config::ListenerTls) -> Vec<TlsFlaw> {
     let mut doubts = Vec::new();
     let random = TicketKeys::random(Instant::now());
-    let fatal = terminate(tls, &random, &mut doubts).err();
+    // What is spoken makes no file better or worse.
+    let protocols = config::Protocols { h1: true, h2: true };
+    let fatal = terminate(tls, protocols, &random, &mut doubts).err();
     doubts.into_iter().chain(fatal).map(translate).collect()
 }
 
@@ -50,6 +52,7 @@ pub(super) fn pool_flaws(tls: &config::PoolTls, addresses: &[&str]) -> Vec<TlsFl
 /// Compiles a listener's TLS. `tickets` are those of the process.
 pub(super) fn terminate(
     tls: &config::ListenerTls,
+    protocols: config::Protocols,
     tickets: &Arc<TicketKeys>,
     doubts: &mut Vec<Flaw>,
 ) -> Result<Termination, Flaw> {
@@ -71,7 +74,11 @@ pub(super) fn terminate(
         }
         None => tickets,
     };
-    let config = server_config(&certificates, files, tickets, PROTOCOLS)?;
+    // What we like best stands first.
+    let spoken = [(protocols.h2, &b"h2"[..]), (protocols.h1, b"http/1.1")];
+    let names: Vec<&[u8]> =
+        spoken.into_iter().filter_map(|(is_spoken, name)| is_spoken.then_some(name)).collect();
+    let config = server_config(&certificates, files, tickets, &names)?;
     Ok(Termination { config, certificates: certificates.into_iter().map(|one| one.facts).collect() })
 }
 

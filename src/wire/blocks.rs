@@ -117,6 +117,16 @@ impl Blocks {
         charge.set(&self.purse, bytes.capacity());
     }
 
+    /// Counts `bytes` that are held elsewhere, whether there is room for them or not.
+    pub fn count(&self, charge: &mut Charge, bytes: usize) {
+        charge.set(&self.purse, bytes);
+    }
+
+    /// Whether so many bytes would be granted for this purpose.
+    pub fn would_grant(&self, bytes: usize, purpose: Use) -> bool {
+        self.purse.has_room(bytes, purpose)
+    }
+
     /// Counts `bytes` that are kept for another try; says whether there is room for them.
     pub fn charge_replay(&self, charge: &mut Charge, bytes: usize) -> bool {
         let granted = bytes <= FREE || self.purse.has_room(bytes, Use::Relay);

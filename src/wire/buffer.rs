@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use super::blocks::{BLOCK, Blocks, LARGE};
 use super::budget::{Charge, FREE, Use};
-use super::{Stream, recv};
+use super::{Lane, Stream, recv};
 
 /// What was read from one socket.
 #[derive(Debug, Default)]
@@ -87,6 +87,7 @@ impl Buffer {
         let stream = match stream {
             Stream::Plain(socket) => socket,
             Stream::Tls(session) => return session.poll_read(self, blocks, cx),
+            Stream::Lane(lane) => return self.poll_lane(&mut **lane, blocks, cx),
         };
         loop {
             ready!(stream.poll_read_ready(cx))?;
@@ -96,6 +97,31 @@ impl Buffer {
                 return Poll::Ready(read);
             }
         }
+    }
+
+    /// Takes what has come on a lane, as far as there is room for one read. Apart, so that reading from a socket
+    /// stays small enough to be put where it is used.
+    #[cold]
+    fn poll_lane(
+        &mut self,
+        lane: &mut dyn Lane,
+        blocks: &Blocks,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut taken = self.append(ready!(lane.poll_ahead(cx))?, blocks);
+        lane.consume(taken);
+        while taken > 0
+            && let Poll::Ready(Ok(more)) = lane.poll_ahead(cx)
+            && !more.is_empty()
+        {
+            let n = self.append_within(more);
+            lane.consume(n);
+            if n == 0 {
+                break;
+            }
+            taken += n;
+        }
+        Poll::Ready(Ok(taken))
     }
 
     /// Makes room as for one read, and copies as much of `bytes` as there is room for; gives how much that is.

@@ -71,13 +71,15 @@ impl Conduit {
         self.held
     }
 
-    /// Takes at most `max` bytes from the socket into the empty pipe; 0 at the end of the stream.
+    /// Takes at most `max` bytes from the socket into the empty pipe; 0 at the end of the stream. Where there
+    /// is no socket it is an invalid input, as it is where the kernel cannot do it.
     pub fn poll_fill(
         &mut self,
-        source: &TcpStream,
+        source: Option<&TcpStream>,
         max: u64,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        let Some(source) = source else { return Poll::Ready(Err(io::ErrorKind::InvalidInput.into())) };
         let max = usize::try_from(max).unwrap_or(usize::MAX).min(CAPACITY);
         let Some(ends) = &self.ends else { return Poll::Ready(Ok(0)) };
         // The pipe is empty: a refusal is the socket's.
@@ -89,7 +91,8 @@ impl Conduit {
     }
 
     /// Writes what the pipe holds to the socket, once.
-    pub fn poll_drain(&mut self, sink: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    pub fn poll_drain(&mut self, sink: Option<&TcpStream>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Some(sink) = sink else { return Poll::Ready(Err(io::ErrorKind::InvalidInput.into())) };
         let (held, Some(ends)) = (self.held, &self.ends) else { return Poll::Ready(Ok(0)) };
         match ready!(move_when_ready(sink, Interest::WRITABLE, cx, || shift(&ends.read, sink, held))) {
             Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -172,9 +175,9 @@ mod tests {
         };
         let mut conduit = Conduits::default().take().unwrap();
         let passing = async {
-            while poll_fn(|cx| conduit.poll_fill(&source, u64::MAX, cx)).await.unwrap() > 0 {
+            while poll_fn(|cx| conduit.poll_fill(Some(&source), u64::MAX, cx)).await.unwrap() > 0 {
                 while conduit.held() > 0 {
-                    poll_fn(|cx| conduit.poll_drain(&sink, cx)).await.unwrap();
+                    poll_fn(|cx| conduit.poll_drain(Some(&sink), cx)).await.unwrap();
                 }
             }
             drop(sink);
@@ -188,7 +191,7 @@ mod tests {
         sender.write_all(b"secret").await.unwrap();
         let conduits = Conduits::default();
         let mut conduit = conduits.take().unwrap();
-        assert_eq!(poll_fn(|cx| conduit.poll_fill(&source, 4, cx)).await.unwrap(), 4);
+        assert_eq!(poll_fn(|cx| conduit.poll_fill(Some(&source), 4, cx)).await.unwrap(), 4);
         drop(conduit);
         assert_eq!((conduits.0.borrow().open, conduits.0.borrow().spare.len()), (0, 0));
         drop(conduits.take().unwrap());

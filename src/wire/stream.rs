@@ -1,4 +1,4 @@
-//! A connection as the rest of the house sees it: bytes in and out, whether TLS lies between or not.
+//! A connection as the rest of the house sees it: bytes in and out, whatever lies between.
 
 use std::io;
 use std::pin::Pin;
@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
+use super::lane::Lane;
 use super::session::Session;
 use super::{Blocks, Buffer, Then, peek};
 
@@ -17,6 +18,8 @@ pub enum Stream {
     Plain(TcpStream),
     /// They are records of TLS. In a box: most of the room would be empty in plain connections.
     Tls(Box<Session>),
+    /// They are one exchange's of many on a connection that somebody else drives.
+    Lane(Box<dyn Lane>),
 }
 
 impl From<TcpStream> for Stream {
@@ -26,23 +29,50 @@ impl From<TcpStream> for Stream {
 }
 
 impl Stream {
-    /// The socket below.
-    pub fn socket(&self) -> &TcpStream {
+    /// The socket below, where it is this stream's alone.
+    pub fn socket(&self) -> Option<&TcpStream> {
         match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(session) => session.socket(),
+            Self::Plain(socket) => Some(socket),
+            Self::Tls(session) => Some(session.socket()),
+            Self::Lane(_) => None,
         }
     }
 
-    /// Whether TLS lies between.
-    pub fn is_tls(&self) -> bool {
-        matches!(self, Self::Tls(_))
+    /// The socket, where its bytes are the application's.
+    pub fn bare(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Plain(socket) => Some(socket),
+            Self::Tls(_) | Self::Lane(_) => None,
+        }
+    }
+
+    /// What rustls knows of it, where TLS lies between.
+    pub fn tls(&self) -> Option<&rustls::Connection> {
+        match self {
+            Self::Tls(session) => Some(session.tls()),
+            Self::Plain(_) | Self::Lane(_) => None,
+        }
+    }
+
+    /// Whether it is counted by whoever drives the connection below.
+    pub fn is_lane(&self) -> bool {
+        matches!(self, Self::Lane(_))
+    }
+
+    /// Whether the peer has reset it, or it has failed in another way. For those that are not read from: no
+    /// event tells.
+    pub fn has_failed(&mut self) -> bool {
+        match self {
+            Self::Plain(socket) => !matches!(socket.take_error(), Ok(None)),
+            Self::Tls(session) => !matches!(session.socket().take_error(), Ok(None)),
+            Self::Lane(lane) => lane.is_broken(),
+        }
     }
 
     /// Whether all that was taken to be written has gone to the socket.
     pub fn is_flushed(&self) -> bool {
         match self {
-            Self::Plain(_) => true,
+            Self::Plain(_) | Self::Lane(_) => true,
             Self::Tls(session) => session.is_flushed(),
         }
     }
@@ -50,7 +80,7 @@ impl Stream {
     /// Ready when all that was taken to be written has gone to the socket. `wrote` is raised by what goes.
     pub fn poll_flush(&mut self, wrote: &mut u64, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Plain(_) | Self::Lane(_) => Poll::Ready(Ok(())),
             Self::Tls(session) => session.poll_flush(wrote, cx),
         }
     }
@@ -60,17 +90,25 @@ impl Stream {
         match self {
             Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Tls(session) => session.poll_shutdown(cx),
+            Self::Lane(lane) => {
+                lane.shut_down();
+                Poll::Ready(Ok(()))
+            }
         }
     }
 
     /// Ends the connection so that the peer cannot take what it has for all there is: by a reset, and
     /// without the farewell of TLS.
     pub fn abort(&mut self) {
-        if let Self::Tls(session) = self {
-            session.be_silent();
+        match self {
+            Self::Plain(_) => {}
+            Self::Tls(session) => session.be_silent(),
+            Self::Lane(lane) => lane.abort(),
         }
-        // Failing to set it leaves the ordinary end.
-        let _ = socket2::SockRef::from(self.socket()).set_linger(Some(std::time::Duration::ZERO));
+        if let Some(socket) = self.socket() {
+            // Failing to set it leaves the ordinary end.
+            let _ = socket2::SockRef::from(socket).set_linger(Some(std::time::Duration::ZERO));
+        }
     }
 
     /// Whether nothing lies unread, as far as is known without asking the kernel.
@@ -81,6 +119,8 @@ impl Stream {
             Self::Tls(session) => {
                 session.is_drained() && session.socket().poll_read_ready(&mut cx).is_pending()
             }
+            // What a client sends on after its answer cannot reset that.
+            Self::Lane(_) => true,
         }
     }
 
@@ -105,6 +145,7 @@ impl Stream {
                     && (settled
                         || matches!(peek(session.socket()), Err(error) if error.kind() == io::ErrorKind::WouldBlock))
             }
+            Self::Lane(lane) => !lane.is_broken(),
         }
     }
 
@@ -113,12 +154,13 @@ impl Stream {
         match self {
             Self::Plain(socket) => matches!(peek(socket), Ok(1..)),
             Self::Tls(session) => session.has_strays(),
+            Self::Lane(_) => false,
         }
     }
 
     /// Writes once, first `head` and then `tail`; gives how much was taken. Of TLS that may go later: see
     /// [`Self::poll_flush`].
-    pub(super) fn poll_write(
+    pub fn poll_write(
         &mut self,
         head: &[u8],
         tail: &[u8],
@@ -135,6 +177,13 @@ impl Stream {
                 written
             }
             Self::Tls(session) => session.poll_write(head, tail, then, wrote, cx),
+            Self::Lane(lane) => {
+                let taken = lane.poll_write(head, tail, cx);
+                if let Poll::Ready(Ok(n)) = taken {
+                    *wrote += n as u64;
+                }
+                taken
+            }
         }
     }
 }

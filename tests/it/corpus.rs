@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use fastrand::Rng;
 
 mod case;
+mod h2;
 mod lane;
 mod requests;
 mod responses;

@@ -14,7 +14,7 @@ use crate::config::{Config, over};
 use crate::daemon::{Daemon, pause, sum};
 use crate::message::Wire;
 
-mod backend;
+pub(crate) mod backend;
 mod crowd;
 
 use crowd::{Attack, Outcome, assail};
@@ -184,14 +184,14 @@ fn ask(daemon: &Daemon, in_time: Duration, end: Instant, over: impl Fn() -> bool
 
 /// What must be afterwards as it was before.
 #[derive(Debug)]
-struct Figures {
+pub(crate) struct Figures {
     files: f64,
-    resident: u64,
+    pub(crate) resident: u64,
 }
 
 impl Figures {
     /// Waits until the gauges are at rest, and the descriptors at what they were.
-    fn settled(daemon: &Daemon, before: Option<&Self>) -> Self {
+    pub(crate) fn settled(daemon: &Daemon, before: Option<&Self>) -> Self {
         let deadline = Instant::now() + AT_REST;
         loop {
             let page = daemon.page("/metrics").text();

@@ -72,7 +72,7 @@ fn requests_come_through_both_versions_and_the_backend_hears_https() {
         [(&version::TLS12, ProtocolVersion::TLSv1_2), (&version::TLS13, ProtocolVersion::TLSv1_3)]
     {
         let mut config = authority.client_of(&[offered], None);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"spdy/1".to_vec(), b"http/1.1".to_vec()];
         let mut wire = dial(daemon.web, &Arc::new(config), "crm.test").unwrap();
         for _ in 0..3 {
             assert_eq!(wire.get("/a").unwrap().text(), "well");
@@ -158,7 +158,7 @@ fn what_has_nothing_in_common_with_us_is_refused_and_counted() {
     let daemon =
         Daemon::start(&secured(&origin, &format!("{lines}{}", tls(&[&own], "min_version = \"1.3\""))));
     let mut foreign = authority.client();
-    foreign.alpn_protocols = vec![b"h2".to_vec(), b"spdy/1".to_vec()];
+    foreign.alpn_protocols = vec![b"h3".to_vec(), b"spdy/1".to_vec()];
     let error = dial(daemon.web, &Arc::new(foreign), "crm.test").unwrap_err();
     assert_eq!(alert(&error), Some(AlertDescription::NoApplicationProtocol), "{error}");
     let old = Arc::new(authority.client_of(&[&version::TLS12], None));

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::{Names, Places, tls, unique};
 use crate::config::Vocabulary;
-use crate::config::model::{AcceptProxy, Limits, Listener, ListenerTimeouts, Underscores};
+use crate::config::model::{AcceptProxy, Limits, Listener, ListenerTimeouts, Protocols, Underscores};
 use crate::config::page;
 use crate::config::report::{Code, Diagnostic, Findings, Span};
 use crate::config::walk::{Section, Value};
@@ -101,6 +101,7 @@ fn build(
         name,
         bind,
         pool,
+        protocols: protocols(section),
         trusted_proxies,
         proxy_protocol: proxy_protocol(section, findings),
         underscores: underscores(section),
@@ -147,6 +148,17 @@ fn proxy_protocol(section: &Section, findings: &mut Findings) -> AcceptProxy {
         )));
     }
     mode
+}
+
+/// Both by themselves where TLS lets clients choose.
+fn protocols(section: &Section) -> Protocols {
+    if section.given("protocols").is_none() {
+        return Protocols { h1: true, h2: section.given("tls").is_some() };
+    }
+    let listed = |name: &str| {
+        section.list("protocols").iter().any(|item| matches!(&item.value, Value::Text(text) if text == name))
+    };
+    Protocols { h1: listed("h1"), h2: listed("h2") }
 }
 
 fn underscores(section: &Section) -> Underscores {

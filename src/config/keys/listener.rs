@@ -1,6 +1,6 @@
 //! `[[listener]]`
 
-use super::{Key, Kind, NONE, Preset, Syntax, key, later};
+use super::{Key, Kind, NONE, Preset, Syntax, key};
 
 /// A head above this is an attack or a mistake, and the buffer for it is held per connection.
 const HEAD_MAX: u64 = 16 << 20;
@@ -30,7 +30,13 @@ pub(super) static LISTENER: &[Key] = &[
         default: Preset::Words("none: such requests get 404"),
         doc: "Where requests go that no route takes.",
     },
-    later("protocols", "list of strings", "[\"h1\"]", "Which protocols are spoken."),
+    Key {
+        name: "protocols",
+        kind: Kind::List { of: &Kind::Choice { now: &["h1", "h2"], later: &[] }, empty: false },
+        default: Preset::Words("[\"h1\"]; with tls [\"h1\", \"h2\"]"),
+        doc: "What clients may speak: h1 is HTTP/1.1 and 1.0, h2 is HTTP/2. With tls they choose by ALPN, and one that \
+              offers only others is refused; in clear HTTP/2 is known by how it begins (prior knowledge).",
+    },
     Key {
         name: "trusted_proxies",
         kind: Kind::List { of: &Kind::Text(Syntax::Net), empty: true },
@@ -174,7 +180,8 @@ static LIMITS: &[Key] = &[
         default: Preset::Words(
             "(soft file limit, after raising it to the hard one, - 256) / 2, shared by the listeners",
         ),
-        doc: "At the limit accepting pauses and idle connections are closed first.",
+        doc: "At the limit accepting pauses and idle connections are closed first. As many streams of HTTP/2 are served \
+              beside the first of each connection.",
     },
     key(
         "max_connections_per_ip",

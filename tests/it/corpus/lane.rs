@@ -18,12 +18,17 @@ use crate::origin::{Origin, Visit};
 const LANES: usize = 8;
 
 /// Listeners of a lane: the word of `on`, and what is special about it.
-const LISTENERS: [(&str, &str); 5] = [
+const LISTENERS: [(&str, &str); 10] = [
     ("safe", ""),
     ("allow", "underscores = \"allow\""),
     ("drop", "underscores = \"drop\""),
     ("reject", "underscores = \"reject\""),
     ("connect", "allow_connect = true"),
+    ("h2-safe", "protocols = [\"h1\", \"h2\"]"),
+    ("h2-allow", "protocols = [\"h1\", \"h2\"]\nunderscores = \"allow\""),
+    ("h2-drop", "protocols = [\"h1\", \"h2\"]\nunderscores = \"drop\""),
+    ("h2-reject", "protocols = [\"h1\", \"h2\"]\nunderscores = \"reject\""),
+    ("h2-connect", "protocols = [\"h1\", \"h2\"]\nallow_connect = true"),
 ];
 
 /// A whole message as it arrived, its lines as they were.

@@ -13,7 +13,7 @@ const LARGE: usize = 1 << 30;
 const SEND_BUFFER: u32 = 256 * 1024;
 
 /// Serves on a thread of its own for as long as the test runs.
-pub(super) fn start() -> SocketAddr {
+pub(crate) fn start() -> SocketAddr {
     let (tell, address) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -43,7 +43,7 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
                 return Ok(());
             }
         }
-        if head.starts_with(b"GET /small ") {
+        if head.starts_with(b"GET /small ") || head.starts_with(b"GET /good ") {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell").await?;
         } else if head.starts_with(b"GET /large ") {
             stream

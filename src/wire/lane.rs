@@ -1,0 +1,34 @@
+//! One exchange of a connection that carries many: to the rest of the house a connection of its own.
+
+use std::fmt;
+use std::io;
+use std::task::{Context, Poll};
+
+/// A connection in appearance: the bytes of one HTTP/1.1 request come out of it, those of its response go in.
+/// Whoever made it turns them into frames of the connection below, and holds as little of them as that one takes.
+pub trait Lane: fmt::Debug {
+    /// What comes next of the request; empty at the end of all that can come. Asked again before
+    /// [`Self::consume`] it gives the same.
+    ///
+    /// # Errors
+    /// The client has broken the exchange off, or the connection below has ended.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>>;
+
+    /// Uses up the first `n` bytes of what came.
+    fn consume(&mut self, n: usize);
+
+    /// Takes bytes of the response, first of `head` and then of `tail`; gives how many.
+    ///
+    /// # Errors
+    /// The client has broken the exchange off, or the connection below has ended.
+    fn poll_write(&mut self, head: &[u8], tail: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>>;
+
+    /// Says that nothing follows.
+    fn shut_down(&mut self);
+
+    /// Breaks the exchange off, so that the client cannot take what it has for all there is.
+    fn abort(&mut self);
+
+    /// Whether the client has broken the exchange off. Does not wake for it.
+    fn is_broken(&mut self) -> bool;
+}
