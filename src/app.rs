@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use crate::admin::{self, BackendView, Findings, House, PoolView};
 use crate::config::Config;
 pub use crate::control::Source;
-use crate::control::{Control, Logging, Received, Reloaded, Signals};
+use crate::control::{self, Control, Logging, Received, Reloaded, Signals, StartError};
 use crate::drain::{self, Phase};
 use crate::listen::{self, Command, MAX_COMMANDS};
 use crate::observe::Metrics;
@@ -59,11 +59,15 @@ pub fn run_with(source: Source, ready: impl FnOnce(&Bound)) -> ExitCode {
         control.shutdown_background();
         ended
     });
+    control::flush_events();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            match error.downcast_ref() {
+                Some(StartError::AccessLog { .. }) => ExitCode::from(EXIT_CONFIG),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -97,6 +101,7 @@ async fn serve(
     })?;
     let workers = config.server.workers;
     let metrics = Metrics::new(workers);
+    metrics.show_event_log(logging.series());
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(MAX_COMMANDS)).unzip();
     let control =
         Rc::new(Control::start(source, &config, Arc::clone(&metrics), senders, logging, files).await?);
@@ -136,8 +141,16 @@ fn start_workers(
         let budget = Arc::clone(budget);
         let runtime = move || -> std::io::Result<()> {
             let runtime = runtime()?;
-            let worker = Worker::new(index, shared, fleet, budget);
-            runtime.block_on(listen::run(Rc::new(worker), neighbours, commands, end));
+            let worker = Rc::new(Worker::new(index, shared, fleet, budget));
+            let until_written = end.clone();
+            runtime.block_on(async {
+                let logging = Rc::clone(&worker);
+                tokio::task::spawn_local(async move { logging.keep_log().await });
+                listen::run(worker, neighbours, commands, end).await;
+            });
+            // With it goes what still runs, and then the worker: both have last lines for the access log.
+            drop(runtime);
+            drop(until_written);
             Ok(())
         };
         std::thread::Builder::new()
@@ -146,6 +159,7 @@ fn start_workers(
                 if let Err(error) = runtime() {
                     // Its sockets would take connections that nobody serves.
                     tracing::error!(target: "equipoise::app", worker = index, "worker cannot start: {error}");
+                    control::flush_events();
                     std::process::exit(1);
                 }
             })
@@ -163,6 +177,7 @@ async fn until_stopped(signals: &mut Signals, control: &Rc<Control>) {
                 let control = Rc::clone(control);
                 tokio::task::spawn_local(async move { control.reload().await });
             }
+            Received::ReopenLogs if control.reopen_logs() => {}
             Received::ReopenLogs => {
                 tracing::info!(target: "equipoise::app", "USR1: there is no log file to reopen");
             }
@@ -192,6 +207,7 @@ async fn stop(signals: &mut Signals, control: &Control, end: &drain::Signal) {
         end.advance(Phase::Ended);
         let _ = tokio::time::timeout(LAST_BREATH, end.finished()).await;
     }
+    control.finish_logs();
     tracing::info!(target: "equipoise::app", "stopped");
 }
 

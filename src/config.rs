@@ -37,6 +37,8 @@ pub struct Vocabulary<'a> {
     pub balance: &'a [&'a str],
     /// The statuses of errors that the balancer answers itself: those that `error_pages` may name.
     pub errors: &'a [u16],
+    /// What the lines of an access log can show.
+    pub log_variables: &'a [&'a str],
     /// Looks into the files of a `[listener.tls]`.
     pub listener_tls: fn(&ListenerTls) -> Vec<TlsFlaw>,
     /// Looks into those of a `[pool.NAME.tls]`; the backends' addresses are given too.

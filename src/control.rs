@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify, mpsc};
 
+use crate::access::Sink;
 use crate::backend::{Backend, Moment};
 use crate::config::{self, Config, Reading, Report};
 use crate::discovery::Names;
@@ -20,11 +21,13 @@ use crate::listen::Command;
 use crate::observe::{CheckResult, Metrics};
 use crate::snapshot::{self, Security, Snapshot};
 
+mod access;
+mod certificates;
 mod logging;
 mod signals;
 mod sockets;
 
-pub use logging::Logging;
+pub use logging::{Logging, flush_events};
 pub use signals::{Received, Signals};
 
 use sockets::Sockets;
@@ -77,6 +80,8 @@ struct Parts {
     monitor: Monitor,
     names: Names,
     sockets: Sockets,
+    /// Where the access log goes.
+    sink: Option<Arc<Sink>>,
 }
 
 /// Why the daemon could not start.
@@ -89,6 +94,14 @@ pub enum StartError {
         listener: String,
         /// The address.
         address: SocketAddr,
+        /// The kernel's word.
+        error: std::io::Error,
+    },
+    /// The access log's file cannot be opened.
+    #[error("[log.access] path: cannot open {}: {error}", path.display())]
+    AccessLog {
+        /// The file.
+        path: PathBuf,
         /// The kernel's word.
         error: std::io::Error,
     },
@@ -115,7 +128,7 @@ impl Control {
     /// [`Self::open`], once they run.
     ///
     /// # Errors
-    /// A listener cannot be bound.
+    /// A listener cannot be bound, or the access log not be opened.
     pub async fn start(
         source: Source,
         config: &Config,
@@ -124,7 +137,8 @@ impl Control {
         logging: Logging,
         files: u64,
     ) -> Result<Self, StartError> {
-        let first = snapshot::compile(config, None, &metrics, files, Instant::now());
+        let sink = access::open(config, None, workers.len(), &metrics)?;
+        let first = snapshot::compile(config, None, &metrics, files, sink.as_ref(), Instant::now());
         let shared = Arc::new(ArcSwap::from_pointee(first));
         let (heard, changed) = (Arc::clone(&shared), Arc::clone(&shared));
         let monitor = Monitor::new(Arc::new(move |event| hear(&heard.load(), &event)));
@@ -140,14 +154,30 @@ impl Control {
             logging,
             fixed: Fixed { workers: config.server.workers, admin: config.admin.bind },
             files,
-            parts: RefCell::new(Parts { monitor, names, sockets }),
+            parts: RefCell::new(Parts { monitor, names, sockets, sink }),
             reloading: Mutex::new(()),
         };
         let snapshot = control.snapshot();
         control.resolve(&snapshot).await;
         control.watch_backends(&snapshot);
         tokio::task::spawn_local(keep_reviewing(control.shared(), Arc::clone(snapshot.changed())));
+        certificates::tell_changes(&Vec::new(), &certificates::shown(&snapshot));
+        let (logging, shared) = (control.logging.clone(), control.shared());
+        tokio::task::spawn_local(async move { logging.tell_what_was_left_out().await });
+        tokio::task::spawn_local(certificates::watch(shared));
         Ok(control)
+    }
+
+    /// Opens log files anew: they were moved away. Says whether there is one.
+    pub fn reopen_logs(&self) -> bool {
+        self.parts.borrow().sink.as_ref().is_some_and(|sink| sink.reopen())
+    }
+
+    /// Waits for the last lines of the access log, once no worker writes any more.
+    pub fn finish_logs(&self) {
+        if let Some(sink) = &self.parts.borrow().sink {
+            access::finish(sink);
+        }
     }
 
     /// The snapshot in force.
@@ -199,9 +229,14 @@ impl Control {
 
     async fn apply(&self, config: &Config) -> Result<(), StartError> {
         let plan = self.parts.borrow().sockets.plan(config, self.workers.len())?;
+        let sink =
+            access::open(config, self.parts.borrow().sink.as_ref(), self.workers.len(), &self.metrics)?;
         self.warn_of_what_stays(config);
         let old = self.snapshot();
-        let new = Arc::new(snapshot::compile(config, Some(&old), &self.metrics, self.files, Instant::now()));
+        let shown = certificates::shown(&old);
+        let (sink_of, now) = (sink.as_ref(), Instant::now());
+        let new = Arc::new(snapshot::compile(config, Some(&old), &self.metrics, self.files, sink_of, now));
+        certificates::tell_changes(&shown, &certificates::shown(&new));
         self.resolve(&new).await;
         self.logging.set(&config.log);
         let removed = removed_backends(&old, &new);
@@ -210,6 +245,7 @@ impl Control {
             let mut parts = self.parts.borrow_mut();
             let removed = plan.removed();
             plan.keep(&mut parts.sockets);
+            parts.sink = sink;
             removed
         };
         self.shared.store(Arc::clone(&new));

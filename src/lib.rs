@@ -15,6 +15,7 @@ pub mod timer;
 pub mod tls;
 pub mod wire;
 
+pub mod access;
 pub mod balance;
 pub mod roster;
 

@@ -25,5 +25,5 @@ pub use histogram::{Distribution, EXPORTED_BOUNDS, Histogram};
 pub use label::{CLIENT_LEFT, CheckResult, Ejection, Handshake, MethodLabel, Outcome, Reason, RetryReason};
 pub use ledger::{Availability, Ledger};
 pub use metrics::Metrics;
-pub use series::{BackendSeries, CertificateLabel, ListenerSeries, PoolSeries, RouteSeries};
+pub use series::{BackendSeries, CertificateLabel, ListenerSeries, LogSeries, PoolSeries, RouteSeries};
 pub use shard::{Count, Sharded};

@@ -12,6 +12,7 @@ mod deliver;
 mod exchange;
 mod fault;
 mod key;
+mod log;
 mod pace;
 mod pick;
 mod pipe;

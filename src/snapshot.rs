@@ -15,6 +15,7 @@ use crate::tls::TicketKeys;
 
 mod compile;
 mod listener;
+mod log;
 mod pool;
 mod review;
 mod rules;
@@ -24,6 +25,7 @@ pub use compile::{compile, vocabulary};
 pub use listener::{
     AcceptProxy, Beside, Capacity, Counted, Listener, Page, PerAddress, Place, Protocols, Route, Tls,
 };
+pub use log::settings as log_settings;
 pub use pool::{HostPolicy, Key, Member, Pool, Security};
 pub use review::{Roster, ejection};
 

@@ -51,6 +51,11 @@ const ROOMS: &[Room] = &[
     room("resilience", "decides on retries and limits from facts given; pure: no I/O", &[]),
     room("tls", "certificates: load, choose, verify; knows no listeners", &[]),
     room("observe", "records what happened; never knows those who report to it", &["backend"]),
+    room(
+        "access",
+        "one line per request, and the thread that writes it; knows no proxy, no config",
+        &["http", "observe"],
+    ),
     // decide
     room("balance", "picks one eligible backend; knows no upstream, no config", &["backend"]),
     room(
@@ -81,6 +86,7 @@ const ROOMS: &[Room] = &[
         "snapshot",
         "the only bridge from config to the runtime rooms; knows no proxy, no listen",
         &[
+            "access",
             "announce",
             "backend",
             "balance",
@@ -101,6 +107,7 @@ const ROOMS: &[Room] = &[
         "proxy",
         "takes one request through its phases; knows no config, no listen, no control",
         &[
+            "access",
             "announce",
             "backend",
             "balance",
@@ -126,6 +133,7 @@ const ROOMS: &[Room] = &[
         "control",
         "reload, signals, upgrade; knows no admin",
         &[
+            "access",
             "backend",
             "config",
             "discovery",

@@ -4,6 +4,7 @@
 //! description away if anything was wrong.
 
 mod listener;
+mod log;
 mod pool;
 mod route;
 mod tls;
@@ -15,7 +16,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::Vocabulary;
-use super::model::{Admin, Config, Log, LogFormat, LogLevel, Server};
+use super::model::{Admin, Config, Server};
 use super::report::{Code, Diagnostic, Findings, Span, printable};
 use super::suggest::nearest;
 use super::walk::{Section, Value};
@@ -83,7 +84,7 @@ pub(super) fn config(
     let routes = route::build_all(root.tables("route"), &pool_names, &listener_names, &mut places, findings);
 
     let sha256 = hex(&Sha256::digest(text.as_bytes()));
-    let log = log(root);
+    let log = log::build(root, text, vocabulary, findings);
     (Config { server, admin, log, listeners, routes, pools, sha256 }, places)
 }
 
@@ -136,23 +137,6 @@ fn token(file: &Path) -> Result<String, String> {
         return Err("must hold one word of visible ASCII".into());
     }
     Ok(token.to_owned())
-}
-
-fn log(root: &Section) -> Log {
-    let section = root.table("log");
-    let level = match section.and_then(|section| section.text("level")) {
-        Some("error") => LogLevel::Error,
-        Some("warn") => LogLevel::Warn,
-        Some("debug") => LogLevel::Debug,
-        Some("trace") => LogLevel::Trace,
-        _ => LogLevel::Info,
-    };
-    let format = match section.and_then(|section| section.text("format")) {
-        Some("text") => Some(LogFormat::Text),
-        Some("json") => Some(LogFormat::Json),
-        _ => None,
-    };
-    Log { level, format }
 }
 
 /// The text of the sections whose header could not be read.

@@ -107,6 +107,12 @@ pub(super) enum Syntax {
     File,
     /// A substring to look for.
     Needle,
+    /// A line of a log with names in braces; the names are looked at later.
+    Template,
+    /// The name of something that a log can show; looked at later.
+    LogField,
+    /// The name of a parameter of a query.
+    Parameter,
 }
 
 /// All keys of the file.
@@ -127,7 +133,7 @@ pub(super) static ROOT: &[Key] = &[
         name: "log",
         kind: Kind::Table(server::LOG),
         default: Preset::Words("all defaults"),
-        doc: "Diagnostics on standard error.",
+        doc: "What happens, on standard error.",
     },
     Key {
         name: "tracing",
@@ -241,6 +247,13 @@ impl Syntax {
             }
             Syntax::File => "the name of a file",
             Syntax::Needle => "a text of 1 byte to 16 KiB",
+            Syntax::Template => {
+                "one line with names in braces, such as \"{client} {method} {path} {status}\""
+            }
+            Syntax::LogField => {
+                "a name such as \"status\", \"request_header:NAME\" or \"response_header:NAME\""
+            }
+            Syntax::Parameter => "the name of a parameter, decoded",
         }
     }
 }

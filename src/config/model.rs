@@ -4,6 +4,7 @@
 //! Nothing here knows a runtime room; `snapshot` turns it into running objects.
 
 mod health;
+mod log;
 mod tls;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use health::{Health, HealthKind, Passive};
+pub use log::{AccessForm, AccessLog, Log, LogFormat, LogLevel, MaskQuery, TemplatePiece};
 pub use tls::{CertificateFiles, ListenerTls, PoolTls, Secret, TlsFlaw, TlsKey};
 
 /// A whole configuration file.
@@ -55,34 +57,6 @@ pub struct Admin {
     pub bind: SocketAddr,
     /// The bearer token read from `token_file`, trimmed; never empty.
     pub token: Option<String>,
-}
-
-/// `[log]`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Log {
-    /// Default info.
-    pub level: LogLevel,
-    /// `None`: text on a terminal, JSON otherwise.
-    pub format: Option<LogFormat>,
-}
-
-/// `log.level`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)] // the names are the values
-pub enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
-}
-
-/// `log.format`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)] // the names are the values
-pub enum LogFormat {
-    Text,
-    Json,
 }
 
 /// `[[listener]]`
@@ -207,6 +181,8 @@ pub struct Route {
     pub pool: usize,
     /// The whole request, retries included; `None`: no bound.
     pub timeout: Option<Duration>,
+    /// Whether its requests stand in the access log. Default true.
+    pub access_log: bool,
 }
 
 /// `match.*` of a route

@@ -109,6 +109,7 @@ mod tests {
         let vocabulary = Vocabulary {
             balance: &["round-robin"],
             errors: &[404, 503],
+            log_variables: &["client", "status", "target"],
             listener_tls: |_| Vec::new(),
             pool_tls: |_, _| Vec::new(),
         };

@@ -1,4 +1,5 @@
 mod listeners;
+mod log;
 
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ const SMALL: &str =
 const VOCABULARY: Vocabulary<'_> = Vocabulary {
     balance: &BALANCE,
     errors: &ERRORS,
+    log_variables: &["client", "status", "target"],
     listener_tls: |_| Vec::new(),
     pool_tls: |_, _| Vec::new(),
 };
@@ -232,23 +234,6 @@ fn zero_switches_off_only_where_the_contract_says_so() {
         let all = found(&format!("{SMALL}[{table}]\n{line}\n"));
         assert!(all.len() == 1 && all[0].starts_with("7:"), "{line}: {all:?}");
     }
-}
-
-#[test]
-fn names_and_addresses_stand_once() {
-    let two = "[[listener]]\nbind = '127.0.0.1:80'\npool = 'crm'\n";
-    assert_eq!(found(&format!("{two}{SMALL}")), ["5:8 duplicate-name", "5:8 duplicate-address"]);
-    let admin = "[admin]\nbind = '127.0.0.1:80'\n";
-    assert_eq!(found(&format!("{admin}{SMALL}")), ["4:8 duplicate-address"]);
-    assert_eq!(found(&SMALL.replace("'b:80'", "'a:80'")), ["5:21 duplicate-name"]);
-    let routes = "[[route]]\nname = 'route-2'\nmatch.path = '/a'\npool = 'crm'\n[[route]]\npool = 'crm'\n";
-    assert_eq!(found(&format!("{SMALL}{routes}")), ["10:1 duplicate-name"]);
-    // The kernel chooses a port for each.
-    let free = SMALL.replace(":80'\n", ":0'\nname = 'a'\n");
-    config(&format!("[[listener]]\nname = 'b'\nbind = '127.0.0.1:0'\npool = 'crm'\n{free}"));
-    let doubled = read(&format!("{SMALL}max_connections = 1\nmax_connections = 2\n[pool.crm]\n")).report;
-    let notes: Vec<_> = doubled.diagnostics().iter().map(|one| (one.code, one.notes.len())).collect();
-    assert_eq!(notes, [(Code::DuplicateKey, 1), (Code::DuplicateKey, 1)]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod host;
 mod path;
+mod template;
 
 use ipnet::IpNet;
 
@@ -9,6 +10,8 @@ use super::keys::Syntax;
 use super::model::HashKey;
 use super::report::{Code, printable};
 use super::walk::Value;
+
+pub(super) use template::{Part, parts};
 
 /// Names stand in labels of metrics and in paths of the API.
 const NAME_MAX: usize = 128;
@@ -55,6 +58,10 @@ pub(super) fn read(syntax: Syntax, word: &str) -> Result<Value, Fault> {
         Syntax::HashKey => hash_key(word).map(Value::HashKey),
         Syntax::File => file(word).map(Value::Text),
         Syntax::Needle => needle(word).map(Value::Text),
+        Syntax::Template => template::line(word).map(Value::Text),
+        // Whether it exists is found out later; any text may be asked for.
+        Syntax::LogField => Ok(Value::Text(word.to_owned())),
+        Syntax::Parameter => name(word).map_err(|why| quoted(word, why)).map(Value::Text),
     }
 }
 
@@ -92,7 +99,7 @@ fn header_safe(word: &str) -> bool {
     word.bytes().all(|byte| (0x21..=0x7e).contains(&byte))
 }
 
-fn token(word: &str) -> bool {
+pub(super) fn token(word: &str) -> bool {
     !word.is_empty()
         && word.len() <= NAME_MAX
         && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What a signal asks for.
@@ -26,6 +27,8 @@ pub struct Signals {
     interrupt: Signal,
     user1: Signal,
     user2: Signal,
+    /// A log has met the limit on file sizes: its write fails, and that is all.
+    _file_size: Signal,
 }
 
 impl Signals {
@@ -40,6 +43,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             user1: signal(SignalKind::user_defined1())?,
             user2: signal(SignalKind::user_defined2())?,
+            _file_size: signal(SignalKind::from_raw(Number::XFSZ.as_raw()))?,
         })
     }
 

@@ -21,6 +21,17 @@ pub enum Version {
     Http2,
 }
 
+impl Version {
+    /// As it stands in a request line, or would.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2.0",
+        }
+    }
+}
+
 /// A checked request head. Made once per client connection and refilled for each of its requests, so that
 /// its memory is reused; it remembers how far an unfinished head was read, and so must not be taken from
 /// one connection to another in the middle of a head.
@@ -43,6 +54,8 @@ pub struct RequestHead {
     /// Whether it is to be answered here and passed on to nobody: an OPTIONS whose Max-Forwards has been
     /// used up (RFC 9110 7.6.2).
     pub ends_here: bool,
+    /// Bytes of the head as it came.
+    pub length: usize,
     method_len: usize,
     target: (usize, usize),
     host: (usize, usize),
@@ -66,6 +79,7 @@ impl RequestHead {
             upgrade: None,
             expects_continue: false,
             ends_here: false,
+            length: 0,
             method_len: 0,
             target: (0, 0),
             host: (0, 0),
@@ -218,6 +232,7 @@ impl RequestHead {
             Ok(())
         })?;
         self.fields.hold(&bytes[..end]);
+        self.length = end;
         let line = self.line;
         self.method = Method::from_token(&bytes[..line.method]);
         (self.method_len, self.target, self.version) = (line.method, line.target, line.version);

@@ -129,7 +129,8 @@ impl Drive {
         // Without them the client has gone.
         let Ok(ends) = self.client.ends() else { return };
         let (seat, worker) = (Rc::clone(&self.client.seat), Rc::clone(&self.worker));
-        let hall = Hall::new(seat, Rc::clone(&traffic), FIRST_WINDOW, worker, ends);
+        let hall =
+            Hall::new(seat, Rc::clone(&traffic), FIRST_WINDOW, worker, (ends, self.client.stream.secured()));
         let mut driver = Driver::new(self, Rc::clone(&hall), since);
         let duplex = Duplex {
             series: Arc::clone(&self.listener.series),

@@ -59,6 +59,9 @@ fn whole(sheet: &mut Sheet, metrics: &Metrics) {
     let [held, max] = metrics.buffers();
     sheet.add(&family::BUFFER_BYTES, &[], held as f64);
     sheet.add(&family::BUFFER_MAX_BYTES, &[], max as f64);
+    for (log, lines) in metrics.log_drops() {
+        sheet.add(&family::LOG_DROPPED, &[log], lines as f64);
+    }
     let (ok, rejected) = metrics.reloads();
     sheet.add(&family::CONFIG_RELOADS, &["ok"], ok as f64);
     sheet.add(&family::CONFIG_RELOADS, &["rejected"], rejected as f64);

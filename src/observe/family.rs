@@ -114,6 +114,8 @@ families! {
         "When the configuration in force was loaded, in seconds since the epoch."
     CONFIG_HASH GAUGE "equipoise_config_hash" ["sha256"]
         "Always 1; the label is the SHA-256 of the configuration file in force."
+    LOG_DROPPED COUNTER "equipoise_log_dropped_total" ["log"]
+        "Lines of a log that were not written: its place took none, or there were too many alike."
     READY GAUGE "equipoise_ready" []
         "1 while new connections are taken."
     PROCESS_CPU COUNTER "process_cpu_seconds_total" []

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus::{Registry, TextEncoder};
 
 use super::collect::Scrape;
-use super::series::{BackendSeries, ListenerSeries, PoolSeries, RouteSeries};
+use super::series::{BackendSeries, ListenerSeries, LogSeries, PoolSeries, RouteSeries};
 use crate::backend::Backend;
 
 /// Every series of the process.
@@ -24,6 +24,8 @@ pub struct Metrics {
     reloads_rejected: AtomicU64,
     /// Bytes that buffers hold, and may hold.
     buffers: [AtomicU64; 2],
+    access_log: Arc<LogSeries>,
+    event_log: OnceLock<Arc<LogSeries>>,
     configuration: Mutex<Configuration>,
 }
 
@@ -51,6 +53,8 @@ impl Metrics {
     /// Metrics written by `workers` workers, numbered from 0, and the control thread.
     pub fn new(workers: usize) -> Arc<Self> {
         Arc::new(Self {
+            access_log: Arc::default(),
+            event_log: OnceLock::new(),
             workers,
             book: Mutex::default(),
             ready: AtomicBool::new(false),
@@ -101,6 +105,21 @@ impl Metrics {
         let series = Arc::new(BackendSeries::new(backend, self.workers, now));
         entry.push(Arc::downgrade(&series));
         series
+    }
+
+    /// The access log.
+    pub fn access_log(&self) -> &Arc<LogSeries> {
+        &self.access_log
+    }
+
+    /// Shows the event log too. It began before there were metrics; a second call changes nothing.
+    pub fn show_event_log(&self, series: Arc<LogSeries>) {
+        let _ = self.event_log.set(series);
+    }
+
+    /// Lines lost of the access log and of the event log.
+    pub(super) fn log_drops(&self) -> [(&'static str, u64); 2] {
+        [("access", self.access_log.drops()), ("event", self.event_log.get().map_or(0, |log| log.drops()))]
     }
 
     /// Tells whether new connections are taken.

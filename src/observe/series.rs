@@ -378,6 +378,22 @@ impl BackendSeries {
     }
 }
 
+/// One of the logs.
+#[derive(Debug, Default)]
+pub struct LogSeries(AtomicU64);
+
+impl LogSeries {
+    /// Lines were lost. From any thread: it is rare, or there is worse.
+    pub fn dropped(&self, lines: u64) {
+        self.0.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    /// How many lines were lost so far.
+    pub fn drops(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 fn summed<'a>(shards: impl Iterator<Item = &'a Lazy<Histogram>>) -> Distribution {
     let mut sum = Distribution::default();
     shards.filter_map(OnceLock::get).for_each(|histogram| sum.add(histogram));

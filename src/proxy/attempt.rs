@@ -38,6 +38,7 @@ impl Exchange<'_> {
     ) -> Result<Result<Box<Connection>, Failure>, Fault> {
         let mut reuse = true;
         self.client.seat.backend.set(attempt.lease.backend().id());
+        self.note.attempt(attempt.lease.backend());
         if attempt.lease.backend().speaks_only_10() {
             self.fits_10()?;
         }
@@ -53,6 +54,7 @@ impl Exchange<'_> {
             };
             upload.begin(self.request, &mut connection, &self.worker.blocks);
             let began = if connection.reused { asked } else { Instant::now() };
+            self.note.connected = Some(began);
             match self.converse(pool, &mut connection, upload, began).await {
                 Ok(sent_at) => {
                     self.heard(pool, attempt, sent_at);
@@ -166,6 +168,7 @@ impl Exchange<'_> {
 
     fn heard(&mut self, pool: &Pool, attempt: &Attempt<'_>, sent_at: Instant) {
         self.now = Instant::now();
+        self.note.heard = Some(self.now);
         let took = self.now.saturating_duration_since(sent_at);
         let status = self.scratch.response.status;
         let is_11 = self.scratch.response.version == Version::Http11;

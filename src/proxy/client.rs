@@ -40,6 +40,8 @@ pub struct Client {
     pub read: u64,
     /// Bytes written and not yet counted.
     pub wrote: u64,
+    /// Bytes read and written that have been counted.
+    counted: [u64; 2],
     /// The client has sent its FIN.
     pub half_closed: bool,
     /// Backend connections that nobody else may use.
@@ -103,6 +105,7 @@ impl Client {
             seat,
             read: 0,
             wrote: 0,
+            counted: [0; 2],
             half_closed: false,
             bonds: Bonds::default(),
         }
@@ -214,12 +217,19 @@ impl Client {
     /// Counts the bytes that have gone either way since the last call; those of a lane are counted as they pass
     /// the connection below.
     pub fn count(&mut self, listener: &Listener, worker: usize) {
-        if self.stream.is_lane() {
-            (self.read, self.wrote) = (0, 0);
-            return;
+        let (read, wrote) = (std::mem::take(&mut self.read), std::mem::take(&mut self.wrote));
+        self.counted[0] += read;
+        self.counted[1] += wrote;
+        if !self.stream.is_lane() {
+            listener.series.bytes_in(worker, read);
+            listener.series.bytes_out(worker, wrote);
         }
-        listener.series.bytes_in(worker, std::mem::take(&mut self.read));
-        listener.series.bytes_out(worker, std::mem::take(&mut self.wrote));
+    }
+
+    /// How many bytes of the connection requests have taken, and responses have been given, so far.
+    pub(super) fn progress(&self) -> [u64; 2] {
+        let taken = (self.counted[0] + self.read).saturating_sub(self.buffer.len() as u64);
+        [taken, self.counted[1] + self.wrote + self.out.len() as u64]
     }
 
     /// Looks whether a client whose request is complete is still there. Costs no system call while

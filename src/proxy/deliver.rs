@@ -134,6 +134,7 @@ impl Exchange<'_> {
         }
         response.emit(self.client.out.writer(&self.worker.blocks));
         self.status = Some(response.status);
+        self.note.heads_end(self.client, 0);
         (keep, framing)
     }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::client::Client;
 use super::fault::Fault;
+use super::log::Note;
 use super::pick::{Attempt, Tried, is_failure};
 use super::respond::{self, Extra};
 use super::upload::Upload;
@@ -64,6 +65,7 @@ pub async fn serve(
 ) -> (After, Instant) {
     let method = MethodLabel::of(request.method_token());
     let unread = request.body != http::Body::None;
+    let note = Note::new(listener, client, request.length);
     let mut exchange = Exchange {
         unread,
         lookout: None,
@@ -81,15 +83,22 @@ pub async fn serve(
         ended: Ended::Early,
         bound: false,
         held: false,
+        note,
     };
     let (route, outcome) = match exchange.admit() {
-        Ok(route) => (Some(route), exchange.run(route).await),
+        Ok(route) => {
+            exchange.note.route = Some(route);
+            (Some(route), exchange.run(route).await)
+        }
         Err(fault) => (None, Err(fault)),
     };
+    let fault = outcome.err();
     let (code, after) = exchange.settle(outcome).await;
     let series = route.map_or(&listener.unrouted, |route| &route.series);
     let ended = exchange.now;
     series.request(worker.index, method, code, ended.saturating_duration_since(arrival.began));
+    exchange.log(code, fault);
+    drop(exchange);
     client.count(listener, worker.index);
     client.seat.backend.set(0);
     (after, ended)
@@ -102,7 +111,7 @@ pub(super) struct Exchange<'a> {
     pub(super) client: &'a mut Client,
     pub(super) request: &'a mut RequestHead,
     pub(super) scratch: &'a mut Scratch,
-    arrival: Arrival,
+    pub(super) arrival: Arrival,
     /// When the present phase began.
     pub(super) now: Instant,
     /// The route's timeout, as a time.
@@ -121,6 +130,8 @@ pub(super) struct Exchange<'a> {
     pub(super) bound: bool,
     /// It was so before: the try is made on one of the client's own.
     pub(super) held: bool,
+    /// What the access log will tell of it.
+    pub(super) note: Note<'a>,
 }
 
 /// How far both messages of an exchange had come at its end.
@@ -321,7 +332,8 @@ impl<'a> Exchange<'a> {
                     request_id: self.scratch.forwarding.request_id(),
                     retry_after: fault.retry_after(),
                 };
-                respond::write(self.worker, self.listener, self.client, status, extra, self.now);
+                let body = respond::write(self.worker, self.listener, self.client, status, extra, self.now);
+                self.note.heads_end(self.client, body);
                 (status, if keep { After::Next } else { After::Linger })
             }
         }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::client::Client;
 use super::fault::Fault;
+use super::log;
 use super::worker::Worker;
 use crate::http::{self, Refusal};
 use crate::observe::MethodLabel;
@@ -29,7 +30,8 @@ pub(super) struct Extra<'a> {
     pub(super) retry_after: Option<u32>,
 }
 
-/// Writes a whole answer into the client's outgoing bytes: the listener's page for the status, or a few lines.
+/// Writes a whole answer into the client's outgoing bytes: the listener's page for the status, or a few lines. Gives the
+/// length of its body.
 pub(super) fn write(
     worker: &Worker,
     listener: &Listener,
@@ -37,7 +39,7 @@ pub(super) fn write(
     status: u16,
     extra: Extra<'_>,
     now: Instant,
-) {
+) -> usize {
     let phrase = http::reason_phrase(status);
     let text = format!(
         "{status} {phrase}\nreason: {}\nrequest: {}\n",
@@ -60,9 +62,11 @@ pub(super) fn write(
         );
     });
     fields(out, status, extra);
-    if !extra.head_only {
-        out.extend_from_slice(body);
+    if extra.head_only {
+        return 0;
     }
+    out.extend_from_slice(body);
+    length
 }
 
 /// The fields that not every answer has, and the end of the head.
@@ -110,7 +114,9 @@ pub fn refuse(worker: &Worker, listener: &Listener, client: &mut Client, refusal
         request_id: &request_id,
         ..Extra::default()
     };
-    write(worker, listener, client, refusal.status, extra, now);
+    let queued = client.out.len();
+    let body = write(worker, listener, client, refusal.status, extra, now);
+    log::refused(worker, listener, client, refusal, (started, now), (&request_id, queued, body));
     if let Some(reason) = answer.reason {
         listener.series.rejected(worker.index, reason);
     }

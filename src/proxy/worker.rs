@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 
 use super::exchange::Scratch;
+use crate::access::Pen;
 use crate::backend::CoarseClock;
 use crate::http::{DateCache, RequestHead};
 use crate::snapshot::Snapshot;
@@ -66,6 +67,8 @@ pub struct Worker {
     pub upstream: Upstream,
     /// Its time, where some milliseconds do not matter.
     pub clock: CoarseClock,
+    /// Its part of the access log.
+    pub pen: RefCell<Pen>,
     /// Its randomness.
     pub random: RefCell<fastrand::Rng>,
     draining: Cell<bool>,
@@ -87,6 +90,7 @@ impl Worker {
             blocks,
             desks: Desks::default(),
             clock: CoarseClock::new(Instant::now()),
+            pen: RefCell::default(),
             random: RefCell::new(fastrand::Rng::new()),
             draining: Cell::new(false),
             snapshot: RefCell::new(Cache::new(snapshot)),
@@ -112,6 +116,18 @@ impl Worker {
     /// Whether connections are to end.
     pub fn is_draining(&self) -> bool {
         self.draining.get()
+    }
+
+    /// Has lines of the access log written that have waited long enough. Never ends.
+    pub async fn keep_log(&self) {
+        let (begun, patience) = self.pen.borrow().begun();
+        loop {
+            begun.notified().await;
+            tokio::time::sleep(patience).await;
+            if !self.pen.borrow_mut().flush() {
+                begun.notify_one(); // the writer has no room now
+            }
+        }
     }
 
     /// The text of Date.

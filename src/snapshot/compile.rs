@@ -7,10 +7,12 @@ use tokio::sync::Notify;
 
 use super::Snapshot;
 use super::listener::{AcceptProxy, Capacity, Listener, Page, PerAddress, Protocols, Route, Tls};
+use super::log;
 use super::pool::{HostPolicy, Key, Member, Pool, Security};
 use super::review::{Notes, Roster};
 use super::rules;
 use super::tls::{self, Origination};
+use crate::access::{self, Log, Sink};
 use crate::announce;
 use crate::backend::{Backend, Identity, Moment};
 use crate::balance::{self, KeySource, Memory};
@@ -29,21 +31,26 @@ const RESERVED_FILES: u64 = 256;
 pub fn vocabulary() -> config::Vocabulary<'static> {
     static BALANCE: LazyLock<Vec<&'static str>> =
         LazyLock::new(|| balance::REGISTRY.iter().map(|algorithm| algorithm.name).collect());
+    static LOG: LazyLock<Vec<&'static str>> =
+        LazyLock::new(|| access::VARIABLES.iter().map(|variable| variable.name).collect());
     config::Vocabulary {
         balance: &BALANCE,
         errors: OWN_ERRORS,
+        log_variables: &LOG,
         listener_tls: super::tls::listener_flaws,
         pool_tls: super::tls::pool_flaws,
     }
 }
 
 /// Compiles a configuration. What `previous` shares with it by identity is carried over. `files` is the
-/// soft limit on open files: it bounds the connections of listeners that name no limit.
+/// soft limit on open files: it bounds the connections of listeners that name no limit. `sink`: where the access log
+/// goes, opened before; without one there is none.
 pub fn compile(
     config: &config::Config,
     previous: Option<&Snapshot>,
     metrics: &Arc<Metrics>,
     files: u64,
+    sink: Option<&Arc<Sink>>,
     now: Instant,
 ) -> Snapshot {
     let shared_capacity = previous.map_or_else(|| Capacity::new(1), |p| Arc::clone(&p.shared_capacity));
@@ -55,8 +62,16 @@ pub fn compile(
         pools.push(Arc::new(compile_pool(pool, previous, metrics, &changed, now)));
     }
     let tickets = previous.map_or_else(|| TicketKeys::random(now), |p| Arc::clone(&p.tickets));
-    let context =
-        Listeners { config, previous, metrics, pools: &pools, shared: &shared_capacity, tickets: &tickets };
+    let log = config.log.access.as_ref().zip(sink).map(|(log, sink)| Arc::new(log::compile(log, sink)));
+    let context = Listeners {
+        config,
+        previous,
+        metrics,
+        pools: &pools,
+        shared: &shared_capacity,
+        tickets: &tickets,
+        log: log.as_ref(),
+    };
     let listeners = (0..config.listeners.len()).map(|index| Arc::new(context.compile(index))).collect();
     Snapshot {
         listeners,
@@ -244,6 +259,7 @@ struct Listeners<'a> {
     pools: &'a [Arc<Pool>],
     shared: &'a Arc<Capacity>,
     tickets: &'a Arc<TicketKeys>,
+    log: Option<&'a Arc<Log>>,
 }
 
 impl Listeners<'_> {
@@ -272,6 +288,7 @@ impl Listeners<'_> {
             default,
             unrouted: self.metrics.route(&listener.name, "none"),
             series,
+            access: self.log.cloned(),
             trusted: listener.trusted_proxies.clone(),
             accept_proxy: match listener.proxy_protocol {
                 config::AcceptProxy::Off => AcceptProxy::Off,
@@ -323,7 +340,7 @@ impl Listeners<'_> {
                     hosts: route.matches.host.iter().map(compile_host).collect(),
                     paths: compile_paths(&route.matches.path),
                     prefixes: compile_paths(&route.matches.path_prefix),
-                    target: Arc::new(self.route(listener, &route.name, route.pool, route.timeout)),
+                    target: Arc::new(self.route(listener, &route.name, route.pool, Some(route))),
                 })
                 .collect(),
         )
@@ -334,12 +351,13 @@ impl Listeners<'_> {
         listener: &config::Listener,
         name: &str,
         pool: usize,
-        timeout: Option<std::time::Duration>,
+        route: Option<&config::Route>,
     ) -> Route {
         Route {
             name: name.into(),
             pool: Arc::clone(&self.pools[pool]),
-            timeout,
+            timeout: route.and_then(|route| route.timeout),
+            access_log: route.is_none_or(|route| route.access_log),
             series: self.metrics.route(&listener.name, name),
         }
     }

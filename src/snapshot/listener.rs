@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use tokio::sync::Notify;
 
 use super::pool::Pool;
+use crate::access::Log;
 use crate::http::{HeadLimits, HeadPolicy};
 use crate::observe::{ListenerSeries, RouteSeries};
 use crate::route::Table;
@@ -31,6 +32,8 @@ pub struct Listener {
     pub series: Arc<ListenerSeries>,
     /// What clients may speak.
     pub protocols: Protocols,
+    /// The access log; `None`: off.
+    pub access: Option<Arc<Log>>,
     /// How TLS is spoken; `None`: cleartext.
     pub tls: Option<Tls>,
     /// The handshake.
@@ -131,6 +134,8 @@ pub struct Route {
     pub pool: Arc<Pool>,
     /// The whole request; `None`: no bound.
     pub timeout: Option<Duration>,
+    /// Whether its requests stand in the access log.
+    pub access_log: bool,
     /// Its counters.
     pub series: Arc<RouteSeries>,
 }

@@ -23,6 +23,9 @@ pub trait Lane: fmt::Debug {
     /// The client has broken the exchange off, or the connection below has ended.
     fn poll_write(&mut self, head: &[u8], tail: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>>;
 
+    /// What the connection below is secured by: see [`super::Stream::secured`].
+    fn secured(&self) -> Option<(&'static str, Option<&str>)>;
+
     /// Says that nothing follows.
     fn shut_down(&mut self);
 

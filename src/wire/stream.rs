@@ -69,6 +69,25 @@ impl Stream {
         }
     }
 
+    /// The version of TLS, and the name that a client has asked for; `None`: there is no TLS.
+    pub fn secured(&self) -> Option<(&'static str, Option<&str>)> {
+        let session = match self {
+            Self::Tls(session) => session,
+            Self::Lane(lane) => return lane.secured(),
+            Self::Plain(_) => return None,
+        };
+        let version = match session.tls().protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            _ => "TLS",
+        };
+        let name = match session.tls() {
+            rustls::Connection::Server(server) => server.server_name(),
+            rustls::Connection::Client(_) => None,
+        };
+        Some((version, name))
+    }
+
     /// Whether all that was taken to be written has gone to the socket.
     pub fn is_flushed(&self) -> bool {
         match self {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,9 @@ impl Turn {
 struct Log {
     lines: Mutex<Vec<String>>,
     grown: Condvar,
+    /// Its pipe is not read.
+    stuck: Mutex<bool>,
+    freed: Condvar,
 }
 
 impl Daemon {
@@ -70,12 +73,32 @@ impl Daemon {
     /// The same as [`Self::start`], with so many descriptors.
     pub(crate) fn start_limited(config: &Config, files: u32) -> Self {
         let mut shell = Command::new("sh");
+        shell.stdout(Stdio::null());
         shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\""), BINARY]);
         Self::run(shell, config, Turn::take(false))
     }
 
+    /// The same, with files of at most so many blocks of 512 bytes.
+    pub(crate) fn start_with_file_size(config: &Config, blocks: u32) -> Self {
+        let mut shell = Command::new("sh");
+        shell.stdout(Stdio::null());
+        shell.args(["-c", &format!("ulimit -f {blocks} && exec \"$0\" \"$@\""), BINARY]);
+        Self::run(shell, config, Turn::take(false))
+    }
+
+    /// The same, with its standard output.
+    pub(crate) fn start_with_output(config: &Config) -> (Self, ChildStdout) {
+        let mut command = Command::new(BINARY);
+        command.stdout(Stdio::piped());
+        let mut daemon = Self::run(command, config, Turn::take(false));
+        let output = daemon.child.stdout.take().unwrap();
+        (daemon, output)
+    }
+
     fn start_with(config: &Config, turn: Turn) -> Self {
-        Self::run(Command::new(BINARY), config, turn)
+        let mut command = Command::new(BINARY);
+        command.stdout(Stdio::null());
+        Self::run(command, config, turn)
     }
 
     fn run(mut command: Command, config: &Config, turn: Turn) -> Self {
@@ -86,7 +109,6 @@ impl Daemon {
             .args(["run", "-c"])
             .arg(&file)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -118,6 +140,12 @@ impl Daemon {
             assert!(!left.is_zero(), "not logged: {what}\n{}", lines.join("\n"));
             lines = self.log.grown.wait_timeout(lines, left).unwrap().0;
         }
+    }
+
+    /// Stops to read its standard error, or goes on.
+    pub(crate) fn stick(&self, stuck: bool) {
+        *self.log.stuck.lock().unwrap() = stuck;
+        self.log.freed.notify_all();
     }
 
     /// The address that a listener opened last.
@@ -227,6 +255,7 @@ impl Log {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 written.lines.lock().unwrap().push(line);
                 written.grown.notify_all();
+                drop(written.freed.wait_while(written.stuck.lock().unwrap(), |stuck| *stuck).unwrap());
             }
         });
         log

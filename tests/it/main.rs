@@ -20,6 +20,7 @@ mod load;
 mod message;
 mod origin;
 
+mod access;
 mod answers;
 mod balance;
 mod check;

@@ -59,6 +59,7 @@ fn build(
         matches: section.table("match").map(matches).unwrap_or_default(),
         pool: pool.unwrap_or(0),
         timeout: section.duration("timeout"),
+        access_log: section.boolean("access_log").unwrap_or(true),
     }
 }
 

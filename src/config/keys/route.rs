@@ -1,6 +1,6 @@
 //! `[[route]]`
 
-use super::{Key, Kind, NONE, Preset, Syntax, later};
+use super::{Key, Kind, NONE, Preset, Syntax, key, later};
 
 pub(super) static ROUTE: &[Key] = &[
     Key {
@@ -91,7 +91,12 @@ pub(super) static ROUTE: &[Key] = &[
         doc: "Keeps answers (RFC 9111).",
     },
     Key { name: "slo", kind: Kind::Later("table", &super::pool::SLO), default: NONE, doc: "Objectives." },
-    later("access_log", "boolean", "true", "Whether its requests are written to the access log."),
+    key(
+        "access_log",
+        Kind::Boolean,
+        "true",
+        "Whether its requests are written to the access log; where not, its errors are not either.",
+    ),
 ];
 
 static MATCH: &[Key] = &[

@@ -8,6 +8,12 @@ const WORKERS_MAX: u64 = 1024;
 const BUFFERS_MIN: u64 = 1 << 20;
 /// More than any machine has: a slip of the hand.
 const BUFFERS_MAX: u64 = 1 << 40;
+/// What a worker hands over at once must fit.
+const LOG_MIN: u64 = 128 << 10;
+/// As much as any disk has for it.
+const LOG_MAX: u64 = 1 << 40;
+/// Each is renamed when the next one is put away.
+const KEEP_MAX: u64 = 1000;
 
 pub(super) static SERVER: &[Key] = &[
     Key {
@@ -84,17 +90,65 @@ pub(super) static LOG: &[Key] = &[
     },
     Key {
         name: "access",
-        kind: Kind::Later("table", ACCESS),
+        kind: Kind::Table(ACCESS),
         default: Preset::Words("off"),
-        doc: "One line per request.",
+        doc: "One line per request, at its end; [logging.md](logging.md) has the formats and all names.",
     },
 ];
 
 static ACCESS: &[Key] = &[
-    later("format", "json, common, combined, haproxy or off", "off", "How a line is written."),
-    later("template", "string", "none", "A format of one's own."),
-    later("path", "string", "-", "A file, or - for standard output."),
-    later("sample", "number", "1.0", "Share of the requests that are written; errors always are."),
+    key(
+        "format",
+        Kind::Choice { now: &["json", "common", "combined", "haproxy", "off"], later: &[] },
+        "\"off\"",
+        "How a line is written: as JSON, as Apache's common or combined log format, or as HAProxy's `option httplog`.",
+    ),
+    Key {
+        name: "template",
+        kind: Kind::Text(Syntax::Template),
+        default: NONE,
+        doc: "A format of one's own, in place of `format`: text with names in braces, such as \"{client} {status}\"; \
+              `{{` and `}}` are braces. What is absent is written as `-`; a client's bytes are escaped as `\\xHH`.",
+    },
+    Key {
+        name: "fields",
+        kind: Kind::List { of: &Kind::Text(Syntax::LogField), empty: false },
+        default: Preset::Words("those of [logging.md](logging.md)"),
+        doc: "What JSON lines hold, in this order: names, `request_header:NAME`, `response_header:NAME`. Credentials and \
+              cookies are written only where their fields are named here.",
+    },
+    key(
+        "path",
+        Kind::Text(Syntax::File),
+        "\"-\"",
+        "A file, or `-` for standard output. A file is made with mode 0640, and SIGUSR1 opens it anew; a pipe needs no \
+         reader. A relative name counts from the working directory.",
+    ),
+    key(
+        "sample",
+        Kind::Fraction { max: 1.0 },
+        "1.0",
+        "Share of the requests that are written. Those that ended with a status of 400 or above, or were broken off, \
+         always are.",
+    ),
+    key(
+        "mask_query",
+        Kind::Either(&[Kind::Boolean, Kind::List { of: &Kind::Text(Syntax::Parameter), empty: false }]),
+        "false",
+        "`***` stands for the query of every request and Referer, or for the values of the parameters that are named.",
+    ),
+    key(
+        "max_size",
+        Kind::Size { min: LOG_MIN, max: LOG_MAX, zero: true },
+        "\"0B\"",
+        "The file is put away as PATH.1 before it grows above this. 0B: never. 128KiB to 1024GiB.",
+    ),
+    key(
+        "keep",
+        Kind::Integer { min: 1, max: KEEP_MAX },
+        "5",
+        "How many files that were put away are kept; the oldest has the highest number.",
+    ),
 ];
 
 pub(super) static TRACING: &[Key] = &[

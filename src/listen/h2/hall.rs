@@ -27,6 +27,8 @@ pub(super) struct Hall {
     worker: Rc<Worker>,
     /// Whom backends are told of.
     pub(super) ends: Rc<Addresses>,
+    /// The version of TLS, and the name that the client asked for.
+    secured: Option<(&'static str, Option<Box<str>>)>,
     charge: RefCell<Charge>,
 }
 
@@ -45,7 +47,7 @@ impl Hall {
         traffic: Rc<Traffic>,
         window: u32,
         worker: Rc<Worker>,
-        ends: Rc<Addresses>,
+        (ends, secured): (Rc<Addresses>, Option<(&'static str, Option<&str>)>),
     ) -> Rc<Self> {
         Rc::new(Self {
             seat,
@@ -56,8 +58,14 @@ impl Hall {
             window: Cell::new(window),
             worker,
             ends,
+            secured: secured.map(|(version, name)| (version, name.map(Box::from))),
             charge: RefCell::default(),
         })
+    }
+
+    /// What the connection is secured by.
+    pub(super) fn secured(&self) -> Option<(&'static str, Option<&str>)> {
+        self.secured.as_ref().map(|(version, name)| (*version, name.as_deref()))
     }
 
     /// How many streams are being served.
@@ -93,6 +101,11 @@ impl Drop for Hall {
 }
 
 impl Presence {
+    /// What the connection is secured by.
+    pub(super) fn secured(&self) -> Option<(&'static str, Option<&str>)> {
+        self.hall.secured()
+    }
+
     /// Notes that so much of a body has been read.
     pub(super) fn read(&self, bytes: usize) {
         self.hall.settled.set(self.hall.settled.get() + bytes as u64);

@@ -124,6 +124,10 @@ impl Lane for StreamLane {
         self.outlet.poll_write(head, tail, cx)
     }
 
+    fn secured(&self) -> Option<(&'static str, Option<&str>)> {
+        self.inlet.secured()
+    }
+
     fn shut_down(&mut self) {
         self.outlet.shut_down();
     }

@@ -1,0 +1,88 @@
+//! `[log.access]`
+
+use super::{SMALL, config, found, read};
+use crate::config::{AccessForm, MaskQuery, TemplatePiece};
+
+fn with(lines: &str) -> String {
+    format!("{SMALL}[log.access]\n{lines}\n")
+}
+
+fn help(lines: &str) -> String {
+    read(&with(lines)).report.diagnostics()[0].help.clone().unwrap_or_default()
+}
+
+#[test]
+fn an_access_log_is_off_until_it_has_a_form() {
+    assert_eq!(config(SMALL).log.access, None);
+    assert_eq!(config(&with("format = 'off'")).log.access, None);
+    assert_eq!(found(&with("sample = 0.5")), ["7:10 unused-key"]);
+    let log = config(&with("format = 'json'")).log.access.unwrap();
+    assert_eq!(
+        (log.form, log.path, log.sample, log.mask_query),
+        (AccessForm::Json(vec![]), None, 1.0, MaskQuery::Nothing)
+    );
+    assert_eq!((log.max_size, log.keep), (0, 5));
+}
+
+#[test]
+fn what_contradicts_itself_is_refused() {
+    assert_eq!(found(&with("format = 'json'\ntemplate = '{status}'")), ["7:10 conflict"]);
+    assert_eq!(found(&with("format = 'common'\nfields = ['status']")), ["8:10 conflict"]);
+    assert_eq!(found(&with("format = 'json'\nmax_size = '1MiB'")), ["8:12 conflict"]);
+    assert_eq!(found(&with("format = 'json'\nfields = ['status', 'status']")), ["8:21 duplicate-name"]);
+    assert_eq!(
+        found(&with("format = 'json'\nsample = 1.5\nmax_size = '1KiB'")),
+        ["8:10 bad-value", "9:12 bad-value"]
+    );
+}
+
+#[test]
+fn unknown_names_are_pointed_at_with_the_one_that_was_meant() {
+    assert_eq!(found(&with("template = '{client} {statis}'")), ["7:22 bad-value"]);
+    assert_eq!(help("template = '{client} {statis}'"), "did you mean \"status\"?");
+    assert_eq!(
+        found(&with("template = \"\\t{client} {statis}\"")),
+        ["7:12 bad-value"],
+        "an escape moves the columns"
+    );
+    assert_eq!(found(&with("template = '{client'")), ["7:13 bad-value"]);
+    assert_eq!(found(&with("template = ''")), ["7:12 bad-value"]);
+    assert_eq!(found(&with("template = \"{client}\\n\"")), ["7:12 bad-value"]);
+    assert_eq!(found(&with("format = 'json'\nfields = ['status', 'cliant']")), ["8:21 bad-value"]);
+    assert_eq!(
+        help("format = 'json'\nfields = ['request_heade:x']"),
+        "did you mean \"request_header:NAME\"?"
+    );
+    assert_eq!(found(&with("format = 'json'\nfields = ['request_header:a b']")), ["8:11 bad-value"]);
+    assert!(help("template = '{zzzzzz}'").starts_with("the names are client, status"));
+    let log = config(&with("template = '{client}: {{{request_header:x-a}}}'")).log.access.unwrap();
+    let name = |name: &str| TemplatePiece::Name(name.into());
+    let text = |text: &str| TemplatePiece::Text(text.into());
+    let wanted = vec![name("client"), text(": {"), name("request_header:x-a"), text("}")];
+    assert_eq!(log.form, AccessForm::Template(wanted));
+}
+
+#[test]
+fn queries_are_masked_whole_or_by_names() {
+    let mask = |value: &str| {
+        config(&with(&format!("format = 'json'\nmask_query = {value}"))).log.access.unwrap().mask_query
+    };
+    assert_eq!([mask("true"), mask("false")], [MaskQuery::Whole, MaskQuery::Nothing]);
+    assert_eq!(mask("['token', 'key']"), MaskQuery::Named(vec!["token".into(), "key".into()]));
+    assert_eq!(mask("'token'"), MaskQuery::Named(vec!["token".into()]));
+    assert_eq!(found(&with("format = 'json'\nmask_query = 7")), ["8:14 wrong-type"]);
+    assert_eq!(found(&with("format = 'json'\nmask_query = []")), ["8:14 bad-value"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_an_error_and_none_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| format!("format = 'json'\npath = '{}'", dir.path().join(name).display());
+    let log = config(&with(&path("access.log"))).log.access.unwrap();
+    assert_eq!(log.path, Some(dir.path().join("access.log")));
+    assert!(!dir.path().join("access.log").exists(), "a check leaves nothing behind");
+    assert_eq!(found(&with(&path(""))), ["8:8 unreadable"], "a directory");
+    assert_eq!(found(&with(&path("no/such/folder"))), ["8:8 unreadable"]);
+    assert_eq!(config(&with("format = 'json'\npath = '-'")).log.access.unwrap().path, None);
+    assert!(!config(&format!("{SMALL}[[route]]\npool = 'crm'\naccess_log = false\n")).routes[0].access_log);
+}

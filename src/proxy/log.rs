@@ -1,0 +1,250 @@
+//! What an exchange leaves in the access log.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::client::Client;
+use super::exchange::Exchange;
+use super::fault::Fault;
+use super::worker::Worker;
+use crate::access::{Load, Log, Record, Secure, Times};
+use crate::backend::Backend;
+use crate::http::{self, Refusal};
+use crate::resilience::Failure;
+use crate::snapshot::{Listener, Pool, Route};
+
+/// Bytes of a head that was refused which are shown.
+const MAX_UNREAD: usize = 256;
+
+/// What is remembered of an exchange for its line. Next to nothing where there is no access log.
+#[derive(Default)]
+pub(super) struct Note<'a> {
+    /// Taken when the line is written.
+    log: Option<&'a Log>,
+    pub(super) route: Option<&'a Route>,
+    /// That of the last try.
+    backend: Option<Arc<Backend>>,
+    /// When it was reached.
+    pub(super) connected: Option<Instant>,
+    /// When the head of its response was there.
+    pub(super) heard: Option<Instant>,
+    /// Bytes of the connection that were of requests and of responses before.
+    start: [u64; 2],
+    /// Bytes of this exchange's heads to the client.
+    head_out: u64,
+}
+
+impl<'a> Note<'a> {
+    /// Begins where the head of a request has been read.
+    pub(super) fn new(listener: &'a Listener, client: &Client, head: usize) -> Self {
+        let Some(log) = &listener.access else { return Self::default() };
+        let [read, written] = client.progress();
+        Self { log: Some(log), start: [read.saturating_sub(head as u64), written], ..Self::default() }
+    }
+
+    /// A try begins.
+    pub(super) fn attempt(&mut self, backend: &Arc<Backend>) {
+        if self.log.is_some() {
+            self.backend = Some(Arc::clone(backend));
+        }
+        (self.connected, self.heard) = (None, None);
+    }
+
+    /// All that has been written so far, but `body` bytes, are heads.
+    pub(super) fn heads_end(&mut self, client: &Client, body: usize) {
+        if self.log.is_some() {
+            self.head_out = (client.progress()[1] - self.start[1]).saturating_sub(body as u64);
+        }
+    }
+
+    fn times(&self, began: Instant, complete: Instant, ended: Instant) -> Times {
+        let between = |from: Instant, to: Instant| to.saturating_duration_since(from);
+        Times {
+            receive: Some(between(began, complete)),
+            queue: self.backend.is_some().then_some(std::time::Duration::ZERO),
+            connect: self.connected.map(|connected| between(complete, connected)),
+            response: self.connected.zip(self.heard).map(|(connected, heard)| between(connected, heard)),
+            transfer: self.heard.map(|heard| between(heard, ended)),
+            first_byte: self.heard.map(|heard| between(began, heard)),
+        }
+    }
+
+    /// Who ended it, and in which phase.
+    fn termination(&self, fault: Option<Fault>, cut: bool) -> [u8; 2] {
+        let phase = match (&self.backend, self.connected, self.heard) {
+            (_, _, Some(_)) => b'D',
+            (_, Some(_), _) => b'H',
+            (Some(_), ..) => b'C',
+            (None, ..) => b'R',
+        };
+        let Some(fault) = fault else { return if cut { [b'K', phase] } else { *b"--" } };
+        match fault {
+            Fault::Redirected | Fault::LastHop => *b"LR",
+            Fault::NoRoute => *b"PR",
+            Fault::NoBackend | Fault::Backend(Failure::Connect) => *b"SC",
+            Fault::PoolFull => *b"sQ",
+            Fault::ConnectTimeout => *b"sC",
+            Fault::Backend(Failure::Reset) => *b"SH",
+            Fault::Backend(Failure::Timeout) => *b"sH",
+            Fault::Backend(Failure::Invalid | Failure::Status(_)) => *b"PH",
+            Fault::Cut => *b"SD",
+            Fault::ClientLeft => [b'C', phase],
+            Fault::BodyTimeout | Fault::WriteTimeout => [b'c', phase],
+            Fault::Deadline => [b's', phase],
+            Fault::Refused(_) | Fault::BodyTooLarge | Fault::NeedsLength | Fault::CannotContinue => {
+                [b'P', phase]
+            }
+        }
+    }
+}
+
+impl Exchange<'_> {
+    /// Writes the line of an exchange that has ended with `code`.
+    pub(super) fn log(&mut self, code: u16, fault: Option<Fault>) {
+        let Some(log) = self.note.log.take() else { return };
+        if self.note.route.is_none_or(|route| route.access_log) {
+            self.write_line(log, code, fault, false);
+        }
+    }
+
+    /// Writes the line of one that is ended from outside.
+    fn log_cut(&mut self) {
+        let Some(log) = self.note.log.take() else { return };
+        if self.note.route.is_none_or(|route| route.access_log) {
+            self.now = Instant::now();
+            self.write_line(log, self.status.unwrap_or(0), None, true);
+        }
+    }
+
+    fn write_line(&self, log: &Log, code: u16, fault: Option<Fault>, cut: bool) {
+        let (note, client, request) = (&self.note, &*self.client, &*self.request);
+        let broken = cut || fault.is_some_and(|fault| !matches!(fault, Fault::Redirected | Fault::LastHop));
+        if !is_sampled(self.worker, log, broken || code >= 400) {
+            return;
+        }
+        let [read, written] = client.progress();
+        let pool = note.route.map(|route| &*route.pool);
+        let address = self.client_address.unwrap_or_else(|| {
+            http::client_address(&request.fields, &client.origin, |address| self.listener.trusts(address))
+        });
+        let backend = note.backend.as_ref();
+        let record = Record {
+            began: self.arrival.began,
+            ended: self.now,
+            client: address,
+            peer: client.origin.peer,
+            listener: &self.listener.name,
+            route: note.route.map(|route| &*route.name),
+            pool: pool.map(|pool| &*pool.name),
+            backend: backend.map(|backend| &*backend.identity().name),
+            request: Some(request),
+            unread: b"",
+            response: self.status.map(|_| &self.scratch.response.fields),
+            secure: secure(client),
+            request_id: self.scratch.forwarding.request_id(),
+            code,
+            reason: if cut { "ended" } else { fault.map_or("", reason) },
+            bytes_in: read.saturating_sub(note.start[0]),
+            bytes_out: written.saturating_sub(note.start[1]),
+            head_out: note.head_out,
+            retries: self.retries,
+            times: note.times(self.arrival.began, self.arrival.complete, self.now),
+            termination: note.termination(fault, cut),
+            load: load(self.worker, log, self.listener, pool, backend),
+        };
+        write(self.worker, log, &record);
+    }
+}
+
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        self.log_cut();
+    }
+}
+
+/// Writes the line of a head that was refused, `body` bytes of whose answer are no head, and `queued` bytes of what waits
+/// are of answers before.
+pub(super) fn refused(
+    worker: &Worker,
+    listener: &Listener,
+    client: &Client,
+    refusal: Refusal,
+    (began, ended): (Instant, Instant),
+    (request_id, queued, body): (&[u8], usize, usize),
+) {
+    let Some(log) = &listener.access else { return };
+    let head = client.buffer.filled();
+    let shown = &head[..head.len().min(MAX_UNREAD)];
+    let line = shown.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let written = (client.out.len() - queued) as u64;
+    let record = Record {
+        began,
+        ended,
+        client: client.origin.peer.ip(),
+        peer: client.origin.peer,
+        listener: &listener.name,
+        route: None,
+        pool: None,
+        backend: None,
+        request: None,
+        unread: line,
+        response: None,
+        secure: secure(client),
+        request_id,
+        code: refusal.status,
+        reason: Fault::Refused(refusal).word(),
+        bytes_in: head.len() as u64,
+        bytes_out: written,
+        head_out: written.saturating_sub(body as u64),
+        retries: 0,
+        times: Times::default(),
+        termination: if refusal.status == 408 { *b"cR" } else { *b"PR" },
+        load: load(worker, log, listener, None, None),
+    };
+    write(worker, log, &record);
+}
+
+/// Why, in one word: that of our answer, or what became of it where there was none.
+fn reason(fault: Fault) -> &'static str {
+    match fault {
+        Fault::ClientLeft => "client_left",
+        Fault::Redirected => "https_redirect",
+        Fault::LastHop => "max_forwards",
+        _ => fault.word(),
+    }
+}
+
+fn is_sampled(worker: &Worker, log: &Log, error: bool) -> bool {
+    error || log.sample >= 1.0 || worker.random.borrow_mut().f64() < log.sample
+}
+
+fn write(worker: &Worker, log: &Log, record: &Record<'_>) {
+    // Whoever writes does not wait in the midst of it: it is never taken.
+    if let Ok(mut pen) = worker.pen.try_borrow_mut() {
+        pen.write(log, record);
+    }
+}
+
+fn secure(client: &Client) -> Option<Secure<'_>> {
+    client.stream.secured().map(|(version, sni)| Secure { version, sni })
+}
+
+fn load(
+    worker: &Worker,
+    log: &Log,
+    listener: &Listener,
+    pool: Option<&Pool>,
+    backend: Option<&Arc<Backend>>,
+) -> Load {
+    if !log.format.shows_load() {
+        return Load::default();
+    }
+    let open = |listener: &Arc<Listener>| listener.series.connections().0;
+    let flying = |pool: &Pool| pool.members.iter().map(|member| u64::from(member.backend.in_flight())).sum();
+    Load {
+        process: worker.with_snapshot(|snapshot| snapshot.listeners.iter().map(open).sum()),
+        listener: listener.series.connections().0,
+        pool: pool.map_or(0, flying),
+        backend: backend.map_or(0, |backend| u64::from(backend.in_flight())),
+    }
+}
