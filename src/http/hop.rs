@@ -61,6 +61,9 @@ impl Options {
     }
 }
 
+/// What most Connection lines say, and how most spell it: taken without a second look.
+const KEEP_ALIVE: &[u8] = b"keep-alive";
+
 /// Reads the options of every Connection line.
 pub(super) fn connection_options(fields: &Fields) -> Options {
     let mut options = Options::default();
@@ -69,7 +72,12 @@ pub(super) fn connection_options(fields: &Fields) -> Options {
     }
     let mut count = 0;
     for value in fields.values(Known::Connection) {
-        // Nearly every line has one option.
+        if value == KEEP_ALIVE {
+            count += 1;
+            options.keep_alive = true;
+            continue;
+        }
+        // Nearly every other line has one option.
         if memchr::memchr(b',', value).is_none() {
             count += 1;
             options.note(value);
@@ -115,7 +123,11 @@ pub(super) fn strip(fields: &mut Fields, request: bool) {
         Known::XRealIp,
         Known::XRequestId,
     ]);
-    fields.remove_named_by(Known::Connection, |known| SPARED.has(known));
+    let one = !fields.repeats(Kinds::of(&[Known::Connection]));
+    // What it names goes with its kind.
+    if !one || fields.first(Known::Connection).is_some_and(|value| value != KEEP_ALIVE) {
+        fields.remove_named_by(Known::Connection, |known| SPARED.has(known));
+    }
     fields.remove_kinds(if request { REQUEST } else { Kinds::of(&ALWAYS) });
 }
 

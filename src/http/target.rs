@@ -57,13 +57,12 @@ fn absolute(target: &[u8]) -> Result<Form, Refusal> {
 /// `host [":" port]` without userinfo; the host is a registered name, an IPv4 address or an IPv6 one in
 /// brackets; the port, if any digits stand there, is at most 65535 (RFC 3986 3.2, RFC 9110 4.2.1).
 pub(super) fn is_authority(text: &[u8]) -> bool {
-    // Nearly every Host is a plain name, with digits after a colon or not: settled in one walk.
-    let name = text.iter().position(|b| !is(*b, PLAIN_NAME)).unwrap_or(text.len());
-    match (&text[..name], &text[name..]) {
-        ([], _) => {}
-        (_, []) => return true,
-        (_, [b':', port @ ..]) => return is_port(port),
-        _ => {}
+    // Nearly every Host is a plain name, with digits after a colon or not.
+    let tail = text.len().saturating_sub(PORT_MAX + 1);
+    let name = text[tail..].iter().position(|b| *b == b':').map_or(text.len(), |colon| tail + colon);
+    let classes = text[..name].iter().fold(PLAIN_NAME, |all, b| all & CLASSES[usize::from(*b)]);
+    if classes != 0 && name > 0 {
+        return name == text.len() || is_port(&text[name + 1..]);
     }
     let (host, port) = split_port(text);
     if port.is_some_and(|p| !is_port(p)) {
@@ -92,10 +91,13 @@ fn split_port(text: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
+/// Digits of the largest port.
+const PORT_MAX: usize = 5;
+
 fn is_port(digits: &[u8]) -> bool {
     let add = |sum: u32, digit: &u8| digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0'));
     // Five digits at most, so no sum is too large for its type.
-    digits.len() <= 5 && digits.iter().try_fold(0, add).is_some_and(|port| port <= 65_535)
+    digits.len() <= PORT_MAX && digits.iter().try_fold(0, add).is_some_and(|port| port <= 65_535)
 }
 
 /// May stand in a registered name: unreserved, sub-delims and percent (RFC 3986 3.2.2).

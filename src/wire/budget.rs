@@ -170,6 +170,7 @@ impl Charge {
     }
 
     /// Counts `capacity` bytes in place of what was counted, whether there is room or not.
+    #[inline]
     pub(super) fn set(&mut self, purse: &Rc<Purse>, capacity: usize) {
         let bytes = if capacity > FREE { capacity } else { 0 };
         if bytes == self.bytes {
