@@ -45,7 +45,7 @@ variables! {
     Status "status" "what the client got; 499: it left before the end of a response; absent where nobody was answered"
     Reason "reason" "why, in one word, where Equipoise answered itself or broke off: docs/logging.md lists them"
     Termination "termination" "who ended it and in which phase: the first two letters of HAProxy's termination state"
-    BytesIn "bytes_in" "bytes of the request, head and body"
+    BytesIn "bytes_in" "bytes of the request, head and body; over HTTP/2 of the body alone, for heads are compressed together"
     BytesOut "bytes_out" "bytes of the response, heads and body, with the framing of chunks"
     BodyOut "body_out" "the same without heads"
     Retries "retries" "further tries"
