@@ -13,21 +13,6 @@ pub(super) enum Escape {
 
 const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
 
-/// Which bytes stand as they are: bit 0 in JSON, bit 1 with `\xHH`, bit 2 with `#HH`.
-static PLAIN: [u8; 256] = plain();
-
-const fn plain() -> [u8; 256] {
-    let mut table = [0; 256];
-    let mut byte = 0x20;
-    while byte < 0x7f {
-        let (quote, slash, hash) = (byte == b'"', byte == b'\\', byte == b'#');
-        let json = !quote && !slash;
-        table[byte as usize] = json as u8 | (json as u8) << 1 | ((!quote && !hash) as u8) << 2;
-        byte += 1;
-    }
-    table
-}
-
 impl Escape {
     /// Writes `bytes`, at most `most` of them; what is cut ends in three dots.
     pub(super) fn put(self, bytes: &[u8], most: usize, out: &mut Vec<u8>) {
@@ -35,18 +20,18 @@ impl Escape {
             Some(shown) if bytes.len() > most => (shown, true),
             _ => (bytes, false),
         };
-        let bit = match self {
-            Self::Json => 1,
-            Self::Hex => 2,
-            Self::Hash => 4,
+        let odd = match self {
+            Self::Json | Self::Hex => [b'"', b'\\'],
+            Self::Hash => [b'"', b'#'],
         };
-        if shown.iter().all(|byte| PLAIN[usize::from(*byte)] & bit != 0) {
+        // Without a way out of the loop, so that the compiler looks at many bytes at a time.
+        if shown.iter().fold(true, |plain, byte| plain & is_plain(*byte, odd)) {
             out.extend_from_slice(shown);
         } else {
             match self {
                 Self::Json => json(shown, out),
-                Self::Hex => bytewise(shown, bit, b"\\x", out),
-                Self::Hash => bytewise(shown, bit, b"#", out),
+                Self::Hex => bytewise(shown, odd, b"\\x", out),
+                Self::Hash => bytewise(shown, odd, b"#", out),
             }
         }
         if cut {
@@ -55,9 +40,14 @@ impl Escape {
     }
 }
 
-fn bytewise(bytes: &[u8], bit: u8, mark: &[u8], out: &mut Vec<u8>) {
+/// Whether a byte stands as it is: visible ASCII and the space, but two.
+fn is_plain(byte: u8, odd: [u8; 2]) -> bool {
+    (0x20..0x7f).contains(&byte) & (byte != odd[0]) & (byte != odd[1])
+}
+
+fn bytewise(bytes: &[u8], odd: [u8; 2], mark: &[u8], out: &mut Vec<u8>) {
     for &byte in bytes {
-        if PLAIN[usize::from(byte)] & bit != 0 {
+        if is_plain(byte, odd) {
             out.push(byte);
         } else {
             out.extend_from_slice(mark);

@@ -118,6 +118,28 @@ impl Field {
         VARIABLES.iter().find(|one| one.name == name).map(|one| Self::Variable(Code(one.what)))
     }
 
+    /// Whether it is a number, which JSON writes without quotes.
+    pub(super) fn is_number(&self) -> bool {
+        let Self::Variable(Code(what)) = self else { return false };
+        matches!(
+            what,
+            What::Epoch
+                | What::PeerPort
+                | What::Status
+                | What::BytesIn
+                | What::BytesOut
+                | What::BodyOut
+                | What::Retries
+                | What::ReceiveMs
+                | What::QueueMs
+                | What::ConnectMs
+                | What::ResponseMs
+                | What::TransferMs
+                | What::FirstByteMs
+                | What::TotalMs
+        )
+    }
+
     /// What it is in this exchange.
     pub(super) fn value<'a>(&self, record: &'a Record<'a>) -> Value<'a> {
         match self {

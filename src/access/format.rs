@@ -28,13 +28,19 @@ pub struct Format(Shape);
 
 #[derive(Debug)]
 enum Shape {
-    /// Each with what stands before its value: `,"name":`.
-    Json(Vec<(Box<[u8]>, Field)>),
-    Common {
-        combined: bool,
-    },
+    Json(Vec<Member>),
+    Common { combined: bool },
     Haproxy,
     Template(Vec<Segment>),
+}
+
+/// A field of a JSON object.
+#[derive(Debug)]
+struct Member {
+    /// What stands before its value: `,"name":`, and the quote where one stands there.
+    before: Box<[u8]>,
+    quoted: bool,
+    field: Field,
 }
 
 #[derive(Debug)]
@@ -74,13 +80,15 @@ impl Format {
             }
             chosen => chosen,
         };
-        let field = |name: &String| {
+        let member = |name: &String| {
+            let field = Field::of(name)?;
+            let quoted = !field.is_number();
             let mut before = Vec::from(&b",\""[..]);
             Escape::Json.put(name.as_bytes(), usize::MAX, &mut before);
-            before.extend_from_slice(b"\":");
-            Some((before.into(), Field::of(name)?))
+            before.extend_from_slice(if quoted { b"\":\"" } else { b"\":" });
+            Some(Member { before: before.into(), quoted, field })
         };
-        Self(Shape::Json(names.iter().filter_map(field).collect()))
+        Self(Shape::Json(names.iter().filter_map(member).collect()))
     }
 
     /// Apache's common log format, or the combined one.
@@ -118,7 +126,7 @@ impl Format {
         let start = out.len();
         let mut line = Line { out, stamp, millis, mask, escape, start };
         match &self.0 {
-            Shape::Json(fields) => json(fields, record, &mut line),
+            Shape::Json(members) => json(members, record, &mut line),
             Shape::Common { combined } => common(*combined, record, &mut line),
             Shape::Haproxy => haproxy(record, &mut line),
             Shape::Template(segments) => template(segments, record, &mut line),
@@ -127,25 +135,22 @@ impl Format {
     }
 }
 
-fn json(fields: &[(Box<[u8]>, Field)], record: &Record<'_>, line: &mut Line<'_>) {
+fn json(members: &[Member], record: &Record<'_>, line: &mut Line<'_>) {
     let mut first = true;
-    for (before, field) in fields {
-        let value = field.value(record);
+    for member in members {
+        let value = member.field.value(record);
         if matches!(value, Value::Absent) {
             continue;
         }
         if std::mem::take(&mut first) {
-            line.raw(b"{");
-            line.raw(&before[1..]);
+            line.out.push(b'{');
+            line.raw(&member.before[1..]);
         } else {
-            line.raw(before);
+            line.raw(&member.before);
         }
-        if value.is_number() {
-            line.value(&value);
-        } else {
-            line.raw(b"\"");
-            line.value(&value);
-            line.raw(b"\"");
+        line.value(&value);
+        if member.quoted {
+            line.out.push(b'"');
         }
     }
     line.raw(if first { b"{}" } else { b"}" });

@@ -51,11 +51,6 @@ impl<'a> Value<'a> {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         time.map_or(Self::Absent, |time| Self::Micros(micros(time)))
     }
-
-    /// Whether JSON writes it without quotes.
-    pub(super) fn is_number(&self) -> bool {
-        matches!(self, Self::Number(_) | Self::Micros(_) | Self::Epoch)
-    }
 }
 
 /// A line in the making.
