@@ -24,7 +24,7 @@ const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// An answer in time; in the small form, where it is the kernel's copies in a debug build that it waits for and
 /// three answers are a fifth of all, no more than that nothing stands still.
-const IN_TIME: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
+const IN_TIME: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(3)];
 
 const MIB: u64 = 1 << 20;
 
