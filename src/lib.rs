@@ -11,6 +11,7 @@ pub mod http;
 pub mod observe;
 pub mod resilience;
 pub mod route;
+pub mod sticky;
 pub mod timer;
 pub mod tls;
 pub mod wire;

@@ -17,6 +17,7 @@ mod pace;
 mod pick;
 mod pipe;
 mod respond;
+mod stick;
 mod tunnel;
 mod upload;
 mod worker;

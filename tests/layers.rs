@@ -49,6 +49,7 @@ const ROOMS: &[Room] = &[
     room("backend", "one backend's identity, counters, state and lease; knows no sockets, no metrics", &[]),
     room("route", "tells which rule takes a request; knows no config, no upstream", &["http"]),
     room("resilience", "decides on retries and limits from facts given; pure: no I/O", &[]),
+    room("sticky", "the cookie that keeps a client at its backend: make and read; pure: knows no HTTP", &[]),
     room("tls", "certificates: load, choose, verify; knows no listeners", &[]),
     room("observe", "records what happened; never knows those who report to it", &["backend"]),
     room(
@@ -98,6 +99,7 @@ const ROOMS: &[Room] = &[
             "resilience",
             "roster",
             "route",
+            "sticky",
             "tls",
             "upstream",
         ],
@@ -118,6 +120,7 @@ const ROOMS: &[Room] = &[
             "roster",
             "route",
             "snapshot",
+            "sticky",
             "timer",
             "upstream",
             "wire",

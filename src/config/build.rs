@@ -7,6 +7,7 @@ mod listener;
 mod log;
 mod pool;
 mod route;
+mod sticky;
 mod tls;
 
 use std::collections::HashMap;

@@ -7,6 +7,7 @@ mod listener;
 mod pool;
 mod route;
 mod server;
+mod sticky;
 
 use super::units::size_text;
 
@@ -113,6 +114,8 @@ pub(super) enum Syntax {
     LogField,
     /// The name of a parameter of a query.
     Parameter,
+    /// The name of a cookie.
+    Cookie,
 }
 
 /// All keys of the file.
@@ -254,6 +257,7 @@ impl Syntax {
                 "a name such as \"status\", \"request_header:NAME\" or \"response_header:NAME\""
             }
             Syntax::Parameter => "the name of a parameter, decoded",
+            Syntax::Cookie => "the name of a cookie",
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod health;
 mod log;
+mod sticky;
 mod tls;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use ipnet::IpNet;
 
 pub use health::{Health, HealthKind, Passive};
 pub use log::{AccessForm, AccessLog, Log, LogFormat, LogLevel, MaskQuery, TemplatePiece};
+pub use sticky::Sticky;
 pub use tls::{CertificateFiles, ListenerTls, PoolTls, Secret, TlsFlaw, TlsKey};
 
 /// A whole configuration file.
@@ -236,6 +238,8 @@ pub struct Pool {
     pub timeouts: PoolTimeouts,
     /// `[pool.NAME.retry]`
     pub retry: Retry,
+    /// `[pool.NAME.sticky]`; `None`: off.
+    pub sticky: Option<Sticky>,
 }
 
 /// `hash_key`

@@ -62,6 +62,7 @@ pub(super) fn read(syntax: Syntax, word: &str) -> Result<Value, Fault> {
         // Whether it exists is found out later; any text may be asked for.
         Syntax::LogField => Ok(Value::Text(word.to_owned())),
         Syntax::Parameter => name(word).map_err(|why| quoted(word, why)).map(Value::Text),
+        Syntax::Cookie => cookie(word).map(Value::Text),
     }
 }
 
@@ -97,6 +98,11 @@ pub(super) fn statuses(word: &str, least: u16) -> Result<Value, Fault> {
 /// A field value must never end the field or begin another.
 fn header_safe(word: &str) -> bool {
     word.bytes().all(|byte| (0x21..=0x7e).contains(&byte))
+}
+
+fn cookie(word: &str) -> Result<String, Fault> {
+    let why = "a cookie's name is 1 to 128 of A-Z a-z 0-9 ! # $ % & ' * + - . ^ _ ` | ~";
+    if token(word) { Ok(word.to_owned()) } else { Err(quoted(word, why)) }
 }
 
 pub(super) fn token(word: &str) -> bool {

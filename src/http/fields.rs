@@ -3,6 +3,8 @@
 use super::field::{Kinds, Known};
 use super::parse::Line;
 
+mod cookie;
+
 /// One field line. Offsets are into [`Fields::bytes`]; a head never exceeds `u32`.
 #[derive(Debug, Clone, Copy)]
 struct Field {
@@ -190,10 +192,14 @@ impl Fields {
     /// space, the value, CRLF. Nothing is copied where it has that already.
     pub(super) fn spell_plainly(&mut self, known: Known, value: &[u8]) {
         let Some(at) = self.list.iter().position(|f| f.live && f.known == known) else { return };
-        let field = self.list[at];
-        if self.is_plain(&field, value) {
-            return;
+        if !self.is_plain(&self.list[at], value) {
+            self.spell(at, value);
         }
+    }
+
+    /// Gives a line another value, in the plainest spelling.
+    fn spell(&mut self, at: usize, value: &[u8]) {
+        let field = self.list[at];
         let (line, name, start) = (field.line as usize, field.name_len as usize, self.bytes.len());
         self.bytes.extend_from_within(line..line + name);
         [b": ", value, b"\r\n"].iter().for_each(|part| self.bytes.extend_from_slice(part));

@@ -49,7 +49,7 @@ impl Exchange<'_> {
         self.bound |= matches!(response.status, 401 | 407) && http::offers_login(&response.fields);
         // An answer before this one may still be on its way.
         let queued = self.client.out.len();
-        let (keep_client, framing) = self.begin_response(upload);
+        let (keep_client, framing) = self.begin_response(pool, attempt, upload);
         if self.scratch.response.interim == Interim::Switching {
             attempt.went_well(pool); // it may last for hours
             let ended = tunnel::run(self, &mut connection, pool.tunnel_timeout).await;
@@ -107,7 +107,7 @@ impl Exchange<'_> {
 
     /// Writes the head for the client. Says whether its connection will be kept, and how the body is framed
     /// for it.
-    fn begin_response(&mut self, upload: &Upload) -> (bool, Body) {
+    fn begin_response(&mut self, pool: &Pool, attempt: &Attempt<'_>, upload: &Upload) -> (bool, Body) {
         let version = self.request.version;
         let keeps_client = self.keeps_client();
         let switching = self.scratch.response.interim == Interim::Switching;
@@ -115,6 +115,10 @@ impl Exchange<'_> {
         response.strip_hop_by_hop();
         let framing = response.frame_for(version);
         let keep = keeps_client && upload.done && framing != Body::UntilClose && !switching;
+        if let Some(sticky) = &pool.sticky {
+            self.set_cookie(sticky, attempt);
+        }
+        let response = &mut self.scratch.response;
         let id = self.scratch.forwarding.request_id();
         let fields = &mut response.fields;
         fields.replace(Known::XRequestId, "X-Request-Id", &[id]);

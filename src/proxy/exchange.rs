@@ -8,6 +8,7 @@ use super::fault::Fault;
 use super::log::Note;
 use super::pick::{Attempt, Tried, is_failure};
 use super::respond::{self, Extra};
+use super::stick::Stuck;
 use super::upload::Upload;
 use super::worker::Worker;
 use crate::backend::Moment;
@@ -84,6 +85,7 @@ pub async fn serve(
         bound: false,
         held: false,
         note,
+        stuck: Stuck::default(),
     };
     let (route, outcome) = match exchange.admit() {
         Ok(route) => {
@@ -132,6 +134,8 @@ pub(super) struct Exchange<'a> {
     pub(super) held: bool,
     /// What the access log will tell of it.
     pub(super) note: Note<'a>,
+    /// Which backend it is to stay with.
+    pub(super) stuck: Stuck,
 }
 
 /// How far both messages of an exchange had come at its end.
@@ -230,6 +234,9 @@ impl<'a> Exchange<'a> {
 
     /// What the backend is told of the client, and not told of its connection.
     fn edit_request(&mut self, pool: &Pool) {
+        if let Some(sticky) = &pool.sticky {
+            self.take_cookie(sticky);
+        }
         let (origin, listener) = (&self.client.origin, self.listener);
         let address = http::client_address(&self.request.fields, origin, |a| listener.trusts(a));
         self.client_address = Some(address);

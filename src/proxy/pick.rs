@@ -34,14 +34,14 @@ pub(super) struct Attempt<'p> {
     /// It finds out whether an ejected backend is well again.
     pub(super) is_trial: bool,
     /// The backend's place among the pool's members.
-    place: usize,
+    pub(super) place: usize,
     trial: Cell<Option<Box<Trial>>>,
     /// How the backend did has been told.
     judged: Cell<bool>,
 }
 
 impl<'p> Attempt<'p> {
-    fn new(lease: Lease, member: &'p Member, place: usize) -> Self {
+    pub(super) fn new(lease: Lease, member: &'p Member, place: usize) -> Self {
         Self {
             lease,
             member,
@@ -124,6 +124,11 @@ impl Exchange<'_> {
         listed: bool,
     ) -> Result<Attempt<'p>, Fault> {
         let roster = pool.roster();
+        if tried.backends.is_empty()
+            && let Some(attempt) = self.stick(pool, &roster)
+        {
+            return Ok(attempt);
+        }
         if !roster.trials.is_empty() && tried.backends.is_empty() {
             let alone = roster.candidates.is_empty();
             if (alone || listed && self.may_try(pool))

@@ -77,6 +77,13 @@ impl Squad {
         Seen { up: condition.is_up(), out, proving, percent }
     }
 
+    /// Whether a client that was with a backend may stay there, though new ones do not go there: it is neither
+    /// down nor ejected.
+    pub fn may_stay(&self, place: usize) -> bool {
+        self.members.get(place).is_some_and(|member| member.backend.condition().is_up())
+            && !self.is_out(place)
+    }
+
     /// The candidates of what was seen.
     pub fn select(&self, seen: Vec<Seen>) -> Selection {
         let of = |backup: bool, usable: &dyn Fn(Seen) -> bool| {

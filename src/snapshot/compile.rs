@@ -135,6 +135,7 @@ fn compile_pool(
         idle_timeout: pool.timeouts.idle,
         tunnel_timeout: pool.timeouts.tunnel,
         keep_alive: pool.timeouts.keep_alive,
+        sticky: rules::sticky(pool),
         series: metrics.pool(&pool.name),
         origination,
         memory,

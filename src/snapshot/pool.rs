@@ -14,6 +14,7 @@ use crate::health::Check;
 use crate::observe::{BackendSeries, PoolSeries};
 use crate::resilience::{Policy, RetryBudget};
 use crate::roster::Squad;
+use crate::sticky::Sticky;
 use crate::tls::Secure;
 
 /// One pool.
@@ -49,6 +50,8 @@ pub struct Pool {
     pub tunnel_timeout: Duration,
     /// An idle pooled connection.
     pub keep_alive: Duration,
+    /// How a client is kept at its backend; `None`: not at all.
+    pub sticky: Option<Sticky>,
     /// Its counters.
     pub series: Arc<PoolSeries>,
     /// Who is usable, and what live traffic says of it.

@@ -8,6 +8,7 @@ use super::pool::{Member, Pool};
 use crate::config;
 use crate::resilience::Passive;
 use crate::roster::{self, Keeper, Rules, Squad};
+use crate::sticky::Sticky;
 
 /// The squad of a pool's members; what the pool had before a reload goes on.
 pub(super) fn squad(
@@ -33,6 +34,14 @@ pub(super) fn squad(
         limit: member.limit,
     };
     Squad::new(members.iter().map(member).collect(), rules, keeper)
+}
+
+/// How the pool keeps a client at its backend.
+pub(super) fn sticky(pool: &config::Pool) -> Option<Sticky> {
+    let sticky = pool.sticky.as_ref()?;
+    let secrets: Vec<_> = sticky.secrets.iter().map(|secret| secret.0.clone()).collect();
+    let names = pool.backends.iter().map(|backend| backend.name.as_str());
+    Some(Sticky::new((&pool.name, &sticky.cookie), &secrets, sticky.ttl, names))
 }
 
 fn passive(passive: &config::Passive) -> Passive {

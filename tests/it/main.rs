@@ -46,6 +46,7 @@ mod reload;
 mod retries;
 mod shapes;
 mod siege;
+mod sticky;
 mod streaming;
 mod timeouts;
 mod tls;

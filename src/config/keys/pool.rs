@@ -1,5 +1,6 @@
 //! `[pool.NAME]`
 
+use super::sticky::STICKY;
 use super::{Key, Kind, NONE, Preset, Syntax, key, later};
 
 /// As many as a 32-bit counter of requests in flight can never reach by accident.
@@ -107,9 +108,10 @@ pub(super) static POOL: &[Key] = &[
     },
     Key {
         name: "sticky",
-        kind: Kind::Later("table", STICKY),
-        default: Preset::Words("off"),
-        doc: "Keeps a client at its backend.",
+        kind: Kind::Table(STICKY),
+        default: Preset::Words("off until this table stands"),
+        doc: "Keeps a client at its backend, by a cookie that the client cannot read, change or make up. What it \
+              does while backends come and go stands in balancing.md.",
     },
     Key { name: "slo", kind: Kind::Later("table", &SLO), default: NONE, doc: "Objectives." },
 ];
@@ -374,12 +376,6 @@ static AGENT: &[Key] = &[
     later("port", "integer", "none", "Where the agent listens."),
     later("interval", "duration", "none", "Between questions."),
 ];
-static STICKY: &[Key] = &[
-    later("cookie", "string", "EQ_ and the pool's name", "Its name."),
-    later("key_file", "string", "none", "At least 32 bytes, the same on every node."),
-    later("ttl", "duration", "a session cookie", "How long it holds."),
-];
-
 pub(super) static SLO: [Key; 4] = [
     later("availability", "number", "none", "Percent of requests that succeed."),
     later("latency", "duration", "none", "What counts as fast."),
