@@ -23,11 +23,13 @@ use crate::observe::Metrics;
 
 mod answer;
 mod guard;
+mod orders;
 mod view;
 
 #[cfg(test)]
 mod tests;
 
+pub use orders::{Change, Missing};
 pub use view::{AvailabilityView, BackendView, Findings, LatencyView, PoolView, Reload};
 
 /// Open connections; further ones wait in the kernel's accept queue until one ends.
@@ -51,6 +53,12 @@ pub trait House {
 
     /// Every pool with its backends, in the order of the configuration.
     fn pools(&self) -> Vec<PoolView>;
+
+    /// Orders something of a backend; gives how it is then.
+    ///
+    /// # Errors
+    /// There is no such pool, or no such backend in it.
+    fn order(&self, pool: &str, backend: &str, change: Change) -> Result<BackendView, Missing>;
 
     /// The bearer token in force, which a reload may change.
     fn token(&self) -> Option<String>;

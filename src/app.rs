@@ -14,15 +14,15 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, watch};
 
-use crate::admin::{self, BackendView, Findings, House, PoolView};
-use crate::config::Config;
+use crate::admin::{self, BackendView, Change, Findings, House, Missing, PoolView};
+use crate::config::{Config, nearest};
 pub use crate::control::Source;
 use crate::control::{self, Control, Logging, Received, Reloaded, Signals, StartError};
 use crate::drain::{self, Phase};
 use crate::listen::{self, Command, MAX_COMMANDS};
 use crate::observe::Metrics;
 use crate::proxy::Worker;
-use crate::snapshot::Pool;
+use crate::snapshot::{Member, Pool};
 use crate::upstream::{self, Fleet};
 use crate::wire::Budget;
 
@@ -233,6 +233,24 @@ impl House for Running {
         self.control.snapshot().pools.iter().map(|pool| view(pool, now)).collect()
     }
 
+    fn order(&self, pool: &str, backend: &str, change: Change) -> Result<BackendView, Missing> {
+        let missing = |what, name: &str, known: &[&str]| {
+            let near = nearest(name, known.iter().copied()).map(str::to_owned);
+            Missing { what, name: name.to_owned(), near }
+        };
+        let snapshot = self.control.snapshot();
+        let found = snapshot.pool(pool).ok_or_else(|| {
+            missing("pool", pool, &snapshot.pools.iter().map(|pool| &*pool.name).collect::<Vec<_>>())
+        })?;
+        let is_it = |member: &&Member| *member.backend.identity().name == *backend;
+        let member = found.members.iter().find(is_it).ok_or_else(|| {
+            let known: Vec<_> = found.members.iter().map(|member| &*member.backend.identity().name).collect();
+            missing("backend", backend, &known)
+        })?;
+        self.control.order(found, member, change.amend(member.backend.orders().order()));
+        Ok(shown(member, Instant::now()))
+    }
+
     fn token(&self) -> Option<String> {
         self.control.snapshot().admin_token.clone()
     }
@@ -244,8 +262,12 @@ impl House for Running {
 }
 
 fn view(pool: &Pool, now: Instant) -> PoolView {
-    let backends = pool.members.iter().map(|m| BackendView::of(&m.series, m.weight, m.backup, now)).collect();
+    let backends = pool.members.iter().map(|member| shown(member, now)).collect();
     PoolView::of(&pool.series, pool.algorithm.name, backends, now)
+}
+
+fn shown(member: &Member, now: Instant) -> BackendView {
+    BackendView::of(&member.series, member.weight, member.backup, now)
 }
 
 fn findings(reloaded: Reloaded) -> admin::Reload {

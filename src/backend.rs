@@ -19,6 +19,7 @@ mod condition;
 mod conduct;
 mod fading;
 mod latency;
+mod orders;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -27,6 +28,7 @@ pub use clock::{CoarseClock, Moment, epoch};
 pub use condition::{Condition, State};
 pub use conduct::{Conduct, Footing, Standing, Tally, Window};
 pub use latency::{Latency, Norm};
+pub use orders::{Duty, Order, Orders};
 
 /// What makes a backend the same one after a reload: pool, name and address together. Keyed by less,
 /// state would be carried over to another server that happens to share a name or an address.
@@ -47,6 +49,7 @@ pub struct Backend {
     identity: Identity,
     starts_up: bool,
     in_flight: AtomicU32,
+    tunnels: AtomicU32,
     connections: AtomicU32,
     idle_connections: AtomicU32,
     strays: AtomicU64,
@@ -59,6 +62,7 @@ pub struct Backend {
     latency: Latency,
     condition: Condition,
     conduct: Conduct,
+    orders: Orders,
     probe_wanted: Notify,
 }
 
@@ -71,6 +75,7 @@ impl Backend {
             identity,
             starts_up: initial_up,
             in_flight: AtomicU32::new(0),
+            tunnels: AtomicU32::new(0),
             connections: AtomicU32::new(0),
             idle_connections: AtomicU32::new(0),
             strays: AtomicU64::new(0),
@@ -81,6 +86,7 @@ impl Backend {
             latency: Latency::new(),
             condition: Condition::new(initial_up),
             conduct: Conduct::new(),
+            orders: Orders::default(),
             probe_wanted: Notify::new(),
         })
     }
@@ -126,6 +132,17 @@ impl Backend {
     /// Requests and tunnels in flight, over all workers. Probes are not counted.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Tunnels among those in flight.
+    pub fn tunnels(&self) -> u32 {
+        self.tunnels.load(Ordering::Relaxed)
+    }
+
+    /// Counts a tunnel for as long as what is given lives.
+    pub fn open_tunnel(self: &Arc<Self>) -> Tunnel {
+        self.tunnels.fetch_add(1, Ordering::Relaxed);
+        Tunnel(Arc::clone(self))
     }
 
     /// Open connections of live traffic (active and idle), over all workers.
@@ -188,6 +205,25 @@ impl Backend {
         &self.conduct
     }
 
+    /// What an operator has ordered of it.
+    pub fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    /// Puts an operator's order into force. Who comes back from maintenance may be another machine by now: it
+    /// comes up, and what was said of it is forgotten but up and down, which the next check alone decides.
+    pub fn obey(&self, order: Order, now: Instant) {
+        let before = self.orders.give(order);
+        let (was, is) = (before.duty == Duty::Maintenance, order.duty == Duty::Maintenance);
+        if was && !is {
+            self.conduct.begin_anew();
+            self.condition.join(now);
+        }
+        if was != is {
+            self.want_probe(); // the prober has to see it, also when it sleeps for long
+        }
+    }
+
     /// Marks it as gone from the configuration: idle connections to it are closed, none is kept.
     pub fn retire(&self) {
         self.retired.store(true, Ordering::Release);
@@ -206,6 +242,16 @@ impl Backend {
     /// Waits until live traffic asks for a probe.
     pub async fn probe_wanted(&self) {
         self.probe_wanted.notified().await;
+    }
+}
+
+/// A tunnel that is open.
+#[derive(Debug)]
+pub struct Tunnel(Arc<Backend>);
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        self.0.tunnels.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -40,6 +40,14 @@ enum Command {
     Reload(remote::ReloadArgs),
     /// Shows the pools of a running balancer
     Status(remote::StatusArgs),
+    /// Sends no new clients to a backend; those that are with it stay, and what runs goes on
+    Drain(remote::OrderArgs),
+    /// Sends nothing new at all to a backend, and checks it no more; what runs goes on
+    Maintenance(remote::OrderArgs),
+    /// Ends drain or maintenance of a backend
+    Enable(remote::OrderArgs),
+    /// Gives a backend another weight, until a reload changes what the file says of it
+    Weight(remote::WeightArgs),
     /// Reads and checks the configuration without binding anything
     ///
     /// Shows all errors and warnings at once. Exits with 0 when the file can be used, 78 when it cannot.
@@ -77,6 +85,10 @@ pub fn main() -> ExitCode {
         Command::Demo { port } => demo::run(port),
         Command::Reload(args) => remote::reload(&args),
         Command::Status(args) => remote::status(&args),
+        Command::Drain(args) => remote::order(&args, "drain"),
+        Command::Maintenance(args) => remote::order(&args, "maintenance"),
+        Command::Enable(args) => remote::order(&args, "ready"),
+        Command::Weight(args) => remote::weigh(&args),
         Command::Check { file, format } => check::run(&file.path, format),
     }
 }

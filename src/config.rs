@@ -23,6 +23,7 @@ use std::path::Path;
 
 pub use model::*;
 pub use report::{Code, Diagnostic, Note, Place, Report, SHOWN_MAX, Severity};
+pub use suggest::nearest;
 
 use report::Findings;
 use walk::Reader;

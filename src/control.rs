@@ -24,6 +24,7 @@ use crate::snapshot::{self, Security, Snapshot};
 mod access;
 mod certificates;
 mod logging;
+mod orders;
 mod signals;
 mod sockets;
 

@@ -28,12 +28,19 @@ pub use trial::Trial;
 pub struct Member {
     /// The backend.
     pub backend: Arc<Backend>,
-    /// Its share; 0: no new traffic.
+    /// Its share by the file; see [`Self::share`].
     pub weight: u16,
     /// Used only when no other is usable.
     pub backup: bool,
     /// Most requests in flight; 0: no limit.
     pub limit: u32,
+}
+
+impl Member {
+    /// Its share by the file and an operator's order; 0: no new traffic.
+    pub fn share(&self) -> u16 {
+        self.backend.orders().order().share(self.weight)
+    }
 }
 
 /// What a pool's file says of who is usable.
@@ -163,7 +170,7 @@ impl Squad {
 
     /// Those that are to get new traffic when they are well.
     fn serving(&self) -> impl Iterator<Item = &Member> {
-        self.members.iter().filter(|member| member.weight > 0)
+        self.members.iter().filter(|member| member.share() > 0)
     }
 
     /// How many are down or ejected, and how many may be ejected at once.
@@ -183,7 +190,7 @@ impl Squad {
             Err(TryLockError::Poisoned(held)) => held.into_inner(),
         };
         let (out, room) = self.out_and_room(passive);
-        if member.weight == 0 || !member.backend.condition().is_up() || out >= room {
+        if member.share() == 0 || !member.backend.condition().is_up() || out >= room {
             return None;
         }
         let before = passive.level_left(standing.level, now.since(standing.since));

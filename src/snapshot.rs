@@ -16,6 +16,7 @@ use crate::tls::TicketKeys;
 mod compile;
 mod listener;
 mod log;
+mod orders;
 mod pool;
 mod review;
 mod rules;

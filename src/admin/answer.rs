@@ -10,12 +10,12 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{Desk, Findings, Reload, guard};
+use super::{Desk, Findings, Reload, guard, orders};
 
 type Answer = Response<Full<Bytes>>;
 
-/// Bytes of a request's body. No call of today reads one; it is taken off the connection so that the
-/// next request can follow.
+/// Bytes of a request's body. One that nobody reads is taken off the connection all the same, so that the next
+/// request can follow.
 const MAX_BODY: usize = 64 * 1024;
 /// How long a request's body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,6 +29,7 @@ enum Page<'a> {
     Reload,
     Pools,
     Pool(&'a str),
+    Backend(&'a str, &'a str),
 }
 
 pub(super) async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
@@ -36,13 +37,15 @@ pub(super) async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
     let mut answer = match page(head.uri.path()) {
         None => error(StatusCode::NOT_FOUND, "no such page"),
         Some(page) if !allowed(&page).contains(&head.method) => wrong_method(&page),
-        Some(Page::Reload) => match guard::check(desk.bind, desk.house.token().as_deref(), &head) {
-            Ok(()) => match drained(body).await {
-                Ok(()) => reload(desk).await,
-                Err(refusal) => refusal,
-            },
-            Err(refusal) => refused(&refusal),
-        },
+        Some(page) if !head.method.is_safe() => {
+            match guard::check(desk.bind, desk.house.token().as_deref(), &head) {
+                Ok(()) => match taken(body).await {
+                    Ok(body) => change(desk, &page, &body).await,
+                    Err(refusal) => refusal,
+                },
+                Err(refusal) => refused(&refusal),
+            }
+        }
         Some(page) => show(desk, &page),
     };
     let fields = answer.headers_mut();
@@ -59,14 +62,41 @@ fn page(path: &str) -> Option<Page<'_>> {
         "/-/ready" => Page::Ready,
         "/-/reload" => Page::Reload,
         "/api/v1/pools" => Page::Pools,
-        _ => Page::Pool(path.strip_prefix("/api/v1/pools/").filter(|name| !name.contains('/'))?),
+        _ => match path.strip_prefix("/api/v1/pools/")?.split('/').collect::<Vec<_>>()[..] {
+            [pool] => Page::Pool(pool),
+            [pool, "backends", backend] => Page::Backend(pool, backend),
+            _ => return None,
+        },
     })
 }
 
 fn allowed(page: &Page<'_>) -> &'static [Method] {
     match page {
         Page::Reload => &[Method::POST],
+        Page::Backend(..) => &[Method::GET, Method::HEAD, Method::PUT],
         _ => &[Method::GET, Method::HEAD],
+    }
+}
+
+/// The calls that change something, and may.
+async fn change(desk: &Desk, page: &Page<'_>, body: &[u8]) -> Answer {
+    match page {
+        Page::Backend(pool, backend) => order(desk, pool, backend, body),
+        _ => reload(desk).await,
+    }
+}
+
+fn order(desk: &Desk, pool: &str, backend: &str, body: &[u8]) -> Answer {
+    let (Some(pool), Some(backend)) = (percent_decoded(pool), percent_decoded(backend)) else {
+        return error(StatusCode::NOT_FOUND, "no such pool or backend");
+    };
+    let change = match orders::read(body) {
+        Ok(change) => change,
+        Err(why) => return error(StatusCode::BAD_REQUEST, &why),
+    };
+    match desk.house.order(&pool, &backend, change) {
+        Ok(view) => json(StatusCode::OK, &view),
+        Err(missing) => error(StatusCode::NOT_FOUND, &missing.to_string()),
     }
 }
 
@@ -87,6 +117,16 @@ fn show(desk: &Desk, page: &Page<'_>) -> Answer {
             pool.map_or_else(
                 || error(StatusCode::NOT_FOUND, "no such pool"),
                 |pool| json(StatusCode::OK, &pool),
+            )
+        }
+        Page::Backend(pool, name) => {
+            let (pool, name) = (percent_decoded(pool), percent_decoded(name));
+            let pool = desk.house.pools().into_iter().find(|one| Some(&one.name) == pool.as_ref());
+            let found =
+                pool.and_then(|pool| pool.backends.into_iter().find(|one| Some(&one.name) == name.as_ref()));
+            found.map_or_else(
+                || error(StatusCode::NOT_FOUND, "no such pool or backend"),
+                |backend| json(StatusCode::OK, &backend),
             )
         }
         // A reload never comes here; it is answered before.
@@ -121,9 +161,9 @@ async fn reload(desk: &Desk) -> Answer {
     }
 }
 
-async fn drained(body: Incoming) -> Result<(), Answer> {
+async fn taken(body: Incoming) -> Result<Bytes, Answer> {
     match timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(taken)) => Ok(taken.to_bytes()),
         Ok(Err(_)) => Err(error(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or broke off")),
         Err(_) => Err(error(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
     }
@@ -176,9 +216,11 @@ fn refused(refusal: &guard::Refusal) -> Answer {
 }
 
 fn wrong_method(page: &Page<'_>) -> Answer {
-    let allow = if matches!(page, Page::Reload) { "POST" } else { "GET, HEAD" };
+    let allow = allowed(page).iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
     let mut answer = error(StatusCode::METHOD_NOT_ALLOWED, &format!("allowed here: {allow}"));
-    answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    if let Ok(allow) = HeaderValue::from_str(&allow) {
+        answer.headers_mut().insert(header::ALLOW, allow);
+    }
     answer
 }
 

@@ -15,6 +15,7 @@ struct Stage {
     token: Option<String>,
     reject: Cell<bool>,
     reloads: Rc<Cell<u32>>,
+    orders: Cell<u32>,
     /// When set, a reload waits for it.
     gate: Option<Rc<Notify>>,
 }
@@ -35,6 +36,7 @@ impl Stage {
             token: None,
             reject: Cell::new(false),
             reloads: Rc::default(),
+            orders: Cell::new(0),
             gate: None,
         }
     }
@@ -49,6 +51,16 @@ impl House for Stage {
         let now = Instant::now();
         let backends = vec![BackendView::of(&self.backend, 3, false, now)];
         vec![PoolView::of(&self.pool, "round-robin", backends, now)]
+    }
+
+    fn order(&self, pool: &str, backend: &str, change: Change) -> Result<BackendView, Missing> {
+        if (pool, backend) != ("my pool", "app1") {
+            return Err(Missing { what: "backend", name: backend.to_owned(), near: Some("app1".to_owned()) });
+        }
+        self.orders.set(self.orders.get() + 1);
+        let backend = self.backend.backend();
+        backend.obey(change.amend(backend.orders().order()), Instant::now());
+        Ok(BackendView::of(&self.backend, 3, false, Instant::now()))
     }
 
     fn token(&self) -> Option<String> {
@@ -194,6 +206,42 @@ fn a_refused_reload_never_reaches_the_house() {
         assert_eq!(stage.reloads.get(), 0);
         let fields = "X-Equipoise: 1\r\nAuthorization: Bearer s3cret\r\n";
         assert_eq!(ask(address, "POST", "/-/reload", fields).await.0, 200);
+    });
+}
+
+async fn put(address: SocketAddr, path: &str, fields: &str, body: &str) -> (u16, serde_json::Value) {
+    let fields = format!("{fields}Content-Length: {}\r\nConnection: close\r\n", body.len());
+    let request = format!("PUT /api/v1/pools/{path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n{body}");
+    let answer = exchange(address, &request).await;
+    (answer.split(' ').nth(1).unwrap().parse().unwrap(), self::body(&answer))
+}
+
+#[test]
+fn an_order_is_put_to_a_backend_by_those_who_may() {
+    let stage = Rc::new(Stage::new());
+    on_stage(Rc::clone(&stage), |address| async move {
+        const APP: &str = "my%20pool/backends/app1";
+        const OURS: &str = "X-Equipoise: 1\r\n";
+        let (status, view) = put(address, APP, OURS, r#"{"state": "drain", "weight": 7}"#).await;
+        assert_eq!((status, &view["order"], &view["weight"]), (200, &"drain".into(), &7.into()));
+        assert_eq!(view["configured_weight"], 3);
+        let (status, view) = put(address, APP, OURS, r#"{"weight": null}"#).await;
+        assert_eq!((status, &view["order"], &view["weight"]), (200, &"drain".into(), &3.into()));
+
+        let (status, answer) = put(address, APP, OURS, r#"{"state": "out"}"#).await;
+        assert!(status == 400 && answer["error"].as_str().unwrap().contains("\"state\""), "{answer}");
+        let (status, answer) = put(address, "my%20pool/backends/ap1", OURS, r#"{"state": "drain"}"#).await;
+        assert!(status == 404 && answer["error"].as_str().unwrap().contains("did you mean"), "{answer}");
+        for wrong in ["my%20pool/backends/%ff", "my%20pool/backend/app1", "my%20pool/backends/app1/x"] {
+            assert_eq!(put(address, wrong, OURS, r#"{"state": "drain"}"#).await.0, 404, "{wrong}");
+        }
+        assert_eq!(put(address, APP, "", r#"{"state": "ready"}"#).await.0, 403, "no page in a browser may");
+        assert_eq!(stage.orders.get(), 2);
+
+        let (status, answer) = ask(address, "GET", &format!("/api/v1/pools/{APP}"), "").await;
+        assert_eq!((status, &body(&answer)["order"]), (200, &"drain".into()));
+        let (status, answer) = ask(address, "POST", &format!("/api/v1/pools/{APP}"), "").await;
+        assert!(status == 405 && answer.contains("allow: GET, HEAD, PUT\r\n"), "{answer}");
     });
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::{Backend, Duty};
 use crate::observe::{Availability, BackendSeries, Distribution, Ejection, PoolSeries};
 
 /// One pool.
@@ -28,8 +29,17 @@ pub struct BackendView {
     pub address: String,
     /// The socket address in use; absent while the name does not resolve.
     pub resolved: Option<String>,
-    /// Its share; 0: no new traffic.
+    /// Its share, as the file says or as an operator ordered; 0: no new traffic.
     pub weight: u16,
+    /// Its share by the file.
+    #[serde(default)]
+    pub configured_weight: u16,
+    /// What an operator ordered: `ready`, `drain` or `maintenance`.
+    #[serde(default)]
+    pub order: String,
+    /// Since it drains or is in maintenance, all that ran there has ended once.
+    #[serde(default)]
+    pub drained: bool,
     /// Used only when no other is usable.
     pub backup: bool,
     /// `up`, `down`, … as in equipoise_backend_state.
@@ -38,6 +48,9 @@ pub struct BackendView {
     pub reason: String,
     /// Requests and tunnels in flight.
     pub in_flight: u32,
+    /// Tunnels (WebSockets and the like) among them.
+    #[serde(default)]
+    pub tunnels: u32,
     /// Open connections, idle ones included.
     pub connections: u32,
     /// Idle connections.
@@ -124,19 +137,28 @@ impl PoolView {
 }
 
 impl BackendView {
-    /// The view of a backend at `now`.
+    /// The view of a backend with this weight by the file, at `now`.
     pub fn of(series: &BackendSeries, weight: u16, backup: bool, now: Instant) -> Self {
         let backend = series.backend();
         let (state, reason) = backend.condition().shown();
+        let order = backend.orders().order();
+        let reason = match order.duty {
+            Duty::Ready => reason.to_string(),
+            _ => format!("{reason}; {}", left(backend)),
+        };
         Self {
             name: backend.identity().name.to_string(),
             address: backend.identity().address.to_string(),
             resolved: backend.address().map(|address| address.to_string()),
-            weight,
+            weight: order.weight.unwrap_or(weight),
+            configured_weight: weight,
+            order: order.duty.name().to_owned(),
+            drained: backend.orders().is_drained(),
             backup,
             state: state.name().to_owned(),
-            reason: reason.to_string(),
+            reason,
             in_flight: backend.in_flight(),
+            tunnels: backend.tunnels(),
             connections: backend.connections(),
             idle_connections: backend.idle_connections(),
             requests: series.requests(),
@@ -144,6 +166,16 @@ impl BackendView {
             availability: series.availability(now).into(),
             latency: LatencyView::of(&series.response_times()),
         }
+    }
+}
+
+/// What still runs at a backend that is to get nothing new.
+fn left(backend: &Backend) -> String {
+    match (backend.in_flight(), backend.tunnels()) {
+        (0, _) if backend.orders().is_drained() => "drained".to_owned(),
+        (0, _) => "nothing in flight".to_owned(),
+        (all, 0) => format!("{all} in flight"),
+        (all, tunnels) => format!("{all} in flight, {tunnels} of them tunnels"),
     }
 }
 

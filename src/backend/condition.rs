@@ -79,6 +79,7 @@ impl Condition {
     /// The state to show, and why it holds.
     pub fn shown(&self) -> (State, Arc<str>) {
         match held(&self.aside).as_ref() {
+            Some((state @ (State::Maintenance | State::Drain), why)) => (*state, Arc::clone(why)),
             _ if !self.is_up() => (State::Down, self.reason()),
             Some((state, why)) => (*state, Arc::clone(why)),
             None => (State::Up, self.reason()),
@@ -90,7 +91,8 @@ impl Condition {
         self.shown().0
     }
 
-    /// What is shown in place of up, and why; `None`: nothing but up.
+    /// What is shown in place of up, and of what an operator ordered in place of down too, and why; `None`:
+    /// nothing but up.
     pub fn set_aside(&self, aside: Option<(State, Arc<str>)>) {
         *held(&self.aside) = aside;
     }

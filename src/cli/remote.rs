@@ -1,4 +1,4 @@
-//! The commands that talk to a running balancer: `reload` and `status`.
+//! The commands that talk to a running balancer: `reload`, `status`, and what is ordered of a backend.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Method, Request, StatusCode, header};
@@ -18,6 +18,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::admin::{AvailabilityView, BackendView, PoolView};
+
+mod orders;
+
+pub(super) use orders::{OrderArgs, WeightArgs, order, weigh};
 
 /// How long `status` waits for the whole answer.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -166,12 +170,22 @@ impl Answer {
 }
 
 fn run(args: &RemoteArgs, method: &Method, path: &str, within: Duration) -> Result<Answer, Failure> {
+    send(args, method, path, String::new(), within)
+}
+
+fn send(
+    args: &RemoteArgs,
+    method: &Method,
+    path: &str,
+    body: String,
+    within: Duration,
+) -> Result<Answer, Failure> {
     let token = args.token_file.as_deref().map(read_token).transpose()?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Start)?;
     let slow = || Failure::Slow { address: args.admin.clone(), after: within };
     runtime.block_on(async {
-        timeout(within, exchange(&args.admin, token.as_deref(), method, path))
+        timeout(within, exchange(&args.admin, token.as_deref(), (method, path), body))
             .await
             .unwrap_or_else(|_| Err(slow()))
     })
@@ -190,8 +204,8 @@ fn read_token(path: &Path) -> Result<String, Failure> {
 async fn exchange(
     address: &str,
     token: Option<&str>,
-    method: &Method,
-    path: &str,
+    (method, path): (&Method, &str),
+    body: String,
 ) -> Result<Answer, Failure> {
     let broken = |cause| Failure::Broken { address: address.to_owned(), cause };
     let stream = TcpStream::connect(address)
@@ -208,7 +222,10 @@ async fn exchange(
     if let Some(token) = token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
     }
-    let request = request.body(Empty::<Bytes>::new()).map_err(|cause| broken(cause.into()))?;
+    if !body.is_empty() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    let request = request.body(Full::<Bytes>::from(body)).map_err(|cause| broken(cause.into()))?;
     let asking = async move {
         let response = sender.send_request(request).await?;
         let status = response.status();

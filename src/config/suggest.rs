@@ -6,7 +6,7 @@ const WORD_MAX: usize = 64;
 const CANDIDATES_MAX: usize = 1000;
 
 /// The candidate nearest to `word`, if it is near enough to be meant.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = fold(word);
     let length = word.chars().count();
     if length == 0 || length > WORD_MAX {

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::probe::probe;
 use super::*;
-use crate::backend::{Backend, Identity};
+use crate::backend::{Backend, Duty, Identity, Order};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -287,6 +287,34 @@ async fn a_failed_connect_of_traffic_is_looked_into_at_once() {
     let (results, up, reason) = change(&mut events).await;
     assert_eq!((results, up), (vec!["closed"; 3], false));
     assert_eq!(&*reason, "connection closed before the response");
+}
+
+/// Minutes between two checks: each of these comes because it is asked for.
+#[tokio::test]
+async fn in_maintenance_nothing_is_checked_and_the_first_check_after_it_decides() {
+    let server = Server::start(status(200)).await;
+    let backend = backend(Some(server.address));
+    let (mut monitor, mut events) = monitor();
+    let slow = Check { interval: MS * 60_000, down_interval: MS * 60_000, ..check(http(&[200..=399], None)) };
+    let (check, opening) = (Arc::new(slow), Opening::default());
+    monitor.reconcile(vec![Target { backend: Arc::clone(&backend), check, opening }]);
+    assert!(events.recv().await.is_some());
+    let order = |duty| backend.obey(Order { duty, weight: None }, Instant::now());
+    server.play(status(503));
+    order(Duty::Maintenance);
+    // Longer than what lies between two checks that are asked for.
+    let asleep = || tokio::time::sleep(MS * 150);
+    asleep().await;
+    assert!(events.try_recv().is_err() && server.heads.lock().unwrap().len() == 1);
+    assert!(backend.condition().is_up());
+    order(Duty::Ready);
+    let (results, up, reason) = change(&mut events).await;
+    assert_eq!((results, up, &*reason), (vec!["status"], false, "status 503"));
+    server.play(status(200));
+    order(Duty::Maintenance);
+    asleep().await;
+    order(Duty::Drain);
+    assert_eq!(change(&mut events).await.0, ["passed"], "drain is checked, and one was enough again");
 }
 
 #[tokio::test]

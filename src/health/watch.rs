@@ -38,10 +38,10 @@ impl Watch {
         sleep(delay).await;
         loop {
             match self.target.backend.address() {
-                Some(address) => self.probe_once(address).await,
+                Some(address) if !self.is_in_maintenance() => self.probe_once(address).await,
                 // Whoever resolves names has set it down with the reason. Once it resolves it is a new
-                // server to us.
-                None => {
+                // server to us, and so it is when it comes back from maintenance.
+                _ => {
                     self.streak.restart();
                     self.decided.store(false, Ordering::Relaxed);
                 }
@@ -55,6 +55,9 @@ impl Watch {
         let backend = &self.target.backend;
         let Target { check, opening, .. } = &self.target;
         let verdict = probe(check, opening, address, &backend.identity().address).await;
+        if self.is_in_maintenance() {
+            return; // it began since, and whatever is done there is no failure
+        }
         let result = verdict.as_ref().err().map_or("passed", Failure::result);
         (self.on_event)(self.event(What::Probed { result, elapsed: begun.elapsed() }));
         self.hint(&verdict);
@@ -91,6 +94,10 @@ impl Watch {
             () = sleep(interval.mul_f64(jitter)) => {}
             () = wanted => {}
         }
+    }
+
+    fn is_in_maintenance(&self) -> bool {
+        self.target.backend.orders().is_maintenance()
     }
 
     fn event(&self, what: What) -> Event {

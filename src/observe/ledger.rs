@@ -9,8 +9,8 @@
 //! | MTBF | uptime / failures; none before the first failure |
 //! | MTTR | downtime of the repaired failures / repaired failures; none before the first repair |
 //!
-//! Uptime and downtime add up to the time since the ledger began, always. The time in which this process
-//! did not run is in neither.
+//! Uptime and downtime add up to the time since the ledger began, always, but for what is in neither: the time in
+//! which this process did not run, and in which an operator had it taken out.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +26,8 @@ pub struct Ledger {
     failures: u64,
     /// Whether the current outage began with a failure; a beginning down must not enter MTTR.
     failed: bool,
+    /// Taken out by an operator.
+    aside: bool,
     repairs: u64,
     repair_time: Duration,
 }
@@ -64,9 +66,27 @@ impl Ledger {
             downtime: Duration::ZERO,
             failures: 0,
             failed: false,
+            aside: false,
             repairs: 0,
             repair_time: Duration::ZERO,
         }
+    }
+
+    /// Tells whether an operator has taken it out. What was going on before is over then, and what begins
+    /// meanwhile is no failure.
+    pub fn set_aside(&mut self, aside: bool, now: Instant) {
+        if aside == self.aside {
+            return;
+        }
+        let spent = now.saturating_duration_since(self.since);
+        match (self.aside, self.up) {
+            (true, _) => {}
+            (false, true) => self.uptime += spent,
+            (false, false) => self.downtime += spent,
+        }
+        self.aside = aside;
+        self.failed = false;
+        self.since = self.since.max(now);
     }
 
     /// Tells how it is now. Telling the same again only renews the cause.
@@ -75,6 +95,10 @@ impl Ledger {
             self.cause = Arc::from(cause);
         }
         if up == self.up {
+            return;
+        }
+        if self.aside {
+            self.up = up;
             return;
         }
         let spent = now.saturating_duration_since(self.since);
@@ -98,9 +122,10 @@ impl Ledger {
     /// The figures now.
     pub fn snapshot(&self, now: Instant) -> Availability {
         let open = now.saturating_duration_since(self.since);
-        let (uptime, downtime) = match self.up {
-            true => (self.uptime + open, self.downtime),
-            false => (self.uptime, self.downtime + open),
+        let (uptime, downtime) = match (self.aside, self.up) {
+            (true, _) => (self.uptime, self.downtime),
+            (false, true) => (self.uptime + open, self.downtime),
+            (false, false) => (self.uptime, self.downtime + open),
         };
         let whole = (uptime + downtime).as_secs_f64();
         let availability = if whole > 0.0 { uptime.as_secs_f64() / whole } else { f64::from(self.up) };
@@ -159,6 +184,21 @@ mod tests {
         ledger.set(true, "check passed", begin + seconds(5));
         let read = ledger.snapshot(begin + seconds(10));
         assert_eq!((read.downtime, read.failures, read.mtbf, read.mttr), (seconds(5), 0, None, None));
+    }
+
+    #[test]
+    fn what_an_operator_took_out_is_neither_up_nor_down() {
+        let begin = Instant::now();
+        let mut ledger = Ledger::new(true, "check passed", begin);
+        ledger.set_aside(true, begin + seconds(90));
+        ledger.set(false, "connect refused", begin + seconds(100));
+        let aside = ledger.snapshot(begin + seconds(200));
+        assert_eq!((aside.uptime, aside.downtime, aside.failures), (seconds(90), seconds(0), 0));
+        ledger.set_aside(false, begin + seconds(200));
+        ledger.set(true, "check passed", begin + seconds(210));
+        let back = ledger.snapshot(begin + seconds(300));
+        assert_eq!((back.uptime, back.downtime), (seconds(180), seconds(10)));
+        assert_eq!((back.failures, back.mttr), (0, None), "what began meanwhile is no failure");
     }
 
     #[test]

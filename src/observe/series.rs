@@ -12,7 +12,7 @@ use super::label::{
 };
 use super::ledger::{Availability, Ledger};
 use super::shard::{Count, Sharded};
-use crate::backend::Backend;
+use crate::backend::{Backend, State};
 
 /// Allocated by the shard's writer at its first use: a thousand routes that see no traffic cost little.
 type Lazy<T> = OnceLock<Box<T>>;
@@ -339,7 +339,9 @@ impl BackendSeries {
     /// [`crate::backend::Condition::set`]; the scrape does so too, but only as often as it comes.
     pub fn note_condition(&self, now: Instant) {
         let condition = self.backend.condition();
-        held(&self.ledger).set(condition.is_up(), &condition.reason(), now);
+        let mut ledger = held(&self.ledger);
+        ledger.set_aside(matches!(condition.state(), State::Maintenance | State::Drain), now);
+        ledger.set(condition.is_up(), &condition.reason(), now);
     }
 
     /// Up and down time, the condition of this moment included.

@@ -52,6 +52,7 @@ impl Exchange<'_> {
         let (keep_client, framing) = self.begin_response(pool, attempt, upload);
         if self.scratch.response.interim == Interim::Switching {
             attempt.went_well(pool); // it may last for hours
+            let _open = attempt.lease.backend().open_tunnel();
             let ended = tunnel::run(self, &mut connection, pool.tunnel_timeout).await;
             self.now = Instant::now();
             return ended;

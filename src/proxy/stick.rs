@@ -43,6 +43,9 @@ impl Exchange<'_> {
         let place = self.stuck.found?.place as usize;
         let member = pool.members.get(place)?;
         let backend = &member.backend;
+        if backend.orders().is_maintenance() {
+            return None;
+        }
         let limit = match roster.places.iter().position(|candidate| *candidate == place) {
             Some(_) if roster.heeds_ejections && backend.conduct().is_out() => return None,
             Some(index) => roster.candidates[index].limit,

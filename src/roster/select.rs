@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Member, Squad};
-use crate::backend::{Footing, Moment, State};
+use crate::backend::{Duty, Footing, Moment, Order, State};
 use crate::balance::Candidate;
 use crate::resilience::Cause;
 
@@ -18,6 +18,9 @@ const LOOK_MAX: Duration = Duration::from_secs(1);
 /// at most: the first answer may be a long one.
 const PROBATION: Duration = Duration::from_secs(1);
 
+/// Why a backend drains or is in maintenance.
+const ORDERED: &str = "by an operator";
+
 /// How one member looks at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
@@ -29,6 +32,8 @@ pub struct Seen {
     pub proving: bool,
     /// How much of its share it has, in percent.
     pub percent: u8,
+    /// What an operator ordered of it.
+    pub order: Order,
 }
 
 impl Seen {
@@ -74,21 +79,23 @@ impl Squad {
                 ((done * f64::from(STEPS)) as u8).clamp(1, STEPS)
             }
         };
-        Seen { up: condition.is_up(), out, proving, percent }
+        Seen { up: condition.is_up(), out, proving, percent, order: member.backend.orders().order() }
     }
 
-    /// Whether a client that was with a backend may stay there, though new ones do not go there: it is neither
-    /// down nor ejected.
+    /// Whether a client that was with a backend may stay there, though new ones do not go there: it is neither down,
+    /// ejected nor in maintenance.
     pub fn may_stay(&self, place: usize) -> bool {
-        self.members.get(place).is_some_and(|member| member.backend.condition().is_up())
-            && !self.is_out(place)
+        let Some(backend) = self.members.get(place).map(|member| &member.backend) else { return false };
+        backend.condition().is_up() && !backend.orders().is_maintenance() && !self.is_out(place)
     }
 
     /// The candidates of what was seen.
     pub fn select(&self, seen: Vec<Seen>) -> Selection {
         let of = |backup: bool, usable: &dyn Fn(Seen) -> bool| {
             let all = self.members.iter().zip(&seen).enumerate();
-            all.filter(|(_, (member, seen))| member.weight > 0 && member.backup == backup && usable(**seen))
+            let serves = |member: &Member, seen: &Seen| seen.order.share(member.weight) > 0;
+            all.filter(|(_, (member, seen))| serves(member, seen))
+                .filter(|(_, (member, seen))| member.backup == backup && usable(**seen))
                 .map(|(place, _)| place)
                 .collect::<Vec<usize>>()
         };
@@ -109,7 +116,9 @@ impl Squad {
             places = Some(of(false, &ejected)).filter(|some| !some.is_empty()).unwrap_or(of(true, &ejected));
         }
         let candidates = self.candidates(&places, &seen, panics);
-        let waits = |place: &usize| seen[*place].out.is_some();
+        // A trial is new traffic.
+        let serves = |place: &usize| seen[*place].order.share(self.members[*place].weight) > 0;
+        let waits = |place: &usize| seen[*place].out.is_some() && serves(place);
         let trials = match self.is_tried_by_checks() {
             true => Vec::new(),
             false => (0..seen.len()).filter(waits).collect(),
@@ -126,13 +135,14 @@ impl Squad {
     fn candidates(&self, places: &[usize], seen: &[Seen], panics: bool) -> Vec<Candidate> {
         let percent = |place: usize| if panics { STEPS } else { seen[place].percent };
         let proving = |place: usize| seen[place].proving && !panics;
-        let heaviest = places.iter().map(|place| self.members[*place].weight).max().unwrap_or(1).max(1);
+        let share = |place: usize| seen[place].order.share(self.members[place].weight);
+        let heaviest = places.iter().map(|place| share(*place)).max().unwrap_or(1).max(1);
         let grows = places.iter().any(|place| percent(*place) < STEPS);
         let times = if grows { (u16::from(STEPS) / heaviest).max(1) } else { 1 };
         let some_proved = places.iter().any(|place| !proving(*place));
         let candidate = |place: &usize| {
             let (member, percent) = (&self.members[*place], percent(*place));
-            let whole = u32::from(member.weight) * u32::from(times);
+            let whole = u32::from(share(*place)) * u32::from(times);
             let limit = match proving(*place) && some_proved {
                 true => 1,
                 false if member.limit == 0 => 0,
@@ -172,6 +182,11 @@ impl Squad {
     /// What is shown of a member beside up and down, and why.
     pub fn aside(&self, place: usize, seen: Seen) -> Option<(State, String)> {
         let (passive, member) = (self.rules.passive.as_ref(), self.members.get(place)?);
+        match seen.order.duty {
+            Duty::Ready => {}
+            Duty::Drain => return Some((State::Drain, ORDERED.to_owned())),
+            Duty::Maintenance => return Some((State::Maintenance, ORDERED.to_owned())),
+        }
         match (seen.out, passive) {
             (Some(_), Some(passive)) => {
                 let standing = member.backend.conduct().standing();

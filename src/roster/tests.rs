@@ -3,7 +3,7 @@
 use std::thread;
 
 use super::*;
-use crate::backend::{Identity, epoch};
+use crate::backend::{Duty, Identity, Order, State, epoch};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -70,6 +70,52 @@ fn picked(squad: &Squad, ms: u64) -> Vec<usize> {
 fn shares(squad: &Squad, ms: u64) -> Vec<(u16, u32)> {
     let selection = squad.select(squad.look(at(ms)));
     selection.candidates.iter().map(|candidate| (candidate.weight, candidate.limit)).collect()
+}
+
+fn order(squad: &Squad, place: usize, duty: Duty, weight: Option<u16>) {
+    squad.members()[place].backend.obey(Order { duty, weight }, instant(0));
+}
+
+#[test]
+fn who_is_told_to_leave_gets_nothing_new_whatever_else_holds() {
+    let squad = squad(3, Rules { panic_threshold: 1.0, ..rules() });
+    order(&squad, 0, Duty::Drain, Some(9));
+    order(&squad, 1, Duty::Maintenance, None);
+    assert_eq!(picked(&squad, 1), [2]);
+    let stay = || [0, 1, 2].map(|place| squad.may_stay(place));
+    assert_eq!(stay(), [true, false, true]);
+    for place in 0..3 {
+        squad.members()[place].backend.condition().set(false, "connect refused", instant(1));
+    }
+    assert_eq!((picked(&squad, 2), stay()), (vec![], [false; 3]), "also in panic");
+    let shown = |place: usize| squad.aside(place, squad.look(at(3))[place]).map(|(state, _)| state);
+    assert_eq!([shown(0), shown(1)], [Some(State::Drain), Some(State::Maintenance)]);
+}
+
+#[test]
+fn who_drains_is_neither_ejected_nor_tried() {
+    let squad = squad(3, rules());
+    order(&squad, 0, Duty::Drain, None);
+    assert!((0..30).all(|ms| badly(&squad, 0, ms, ms).is_none()));
+    eject(&squad, 1, 100);
+    assert_eq!(squad.select(squad.look(at(101))).trials, [1]);
+    order(&squad, 1, Duty::Drain, None);
+    assert_eq!(squad.select(squad.look(at(102))).trials, [0usize; 0]);
+    assert!(!squad.may_stay(1));
+    order(&squad, 1, Duty::Maintenance, None);
+    order(&squad, 1, Duty::Ready, None);
+    assert!(squad.may_stay(1), "it may be another machine by now");
+}
+
+#[test]
+fn a_weight_that_is_ordered_takes_the_place_of_the_files() {
+    let squad = squad(2, rules());
+    order(&squad, 0, Duty::Ready, Some(7));
+    assert_eq!(shares(&squad, 1), [(7, 0), (1, 0)]);
+    order(&squad, 0, Duty::Ready, Some(0));
+    assert_eq!((picked(&squad, 1), squad.may_stay(0)), (vec![1], true));
+    order(&squad, 0, Duty::Ready, None);
+    assert_eq!(shares(&squad, 1), [(1, 0), (1, 0)]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use super::Snapshot;
 use super::listener::{AcceptProxy, Capacity, Listener, Page, PerAddress, Protocols, Route, Tls};
 use super::log;
+use super::orders::{Entry, end_order};
 use super::pool::{HostPolicy, Key, Member, Pool, Security};
 use super::review::{Notes, Roster};
 use super::rules;
@@ -20,7 +21,7 @@ use crate::config;
 use crate::health::{Check, HttpCheck, Kind};
 use crate::http::{HeadLimits, HeadPolicy, OWN_ERRORS, Underscores};
 use crate::observe::{CertificateLabel, Metrics};
-use crate::resilience::{Policy, RetryBudget};
+use crate::resilience::RetryBudget;
 use crate::route::{Host, Rule, Table};
 use crate::tls::TicketKeys;
 
@@ -127,7 +128,7 @@ fn compile_pool(
             config::SendProxy::V2 => Some(announce::Version::V2),
         },
         check: pool.health.as_ref().map(|health| Arc::new(compile_check(health))),
-        retry: compile_retry(&pool.retry),
+        retry: rules::retry(&pool.retry),
         retry_buffer: pool.retry.buffer as usize,
         budget,
         connect_timeout: pool.timeouts.connect,
@@ -160,8 +161,14 @@ fn compile_member(
         address: backend.address.as_str().into(),
     };
     let carried = before.and_then(|p| p.members.iter().find(|m| *m.backend.identity() == identity));
+    let entry = Entry::of(pool, backend);
     let object = match carried {
-        Some(member) => Arc::clone(&member.backend),
+        Some(member) => {
+            if member.entry != entry {
+                end_order(&member.backend, now);
+            }
+            Arc::clone(&member.backend)
+        }
         None => {
             let object = Backend::new(identity, pool.health.as_ref().is_none_or(|health| health.initial_up));
             if before.is_some() {
@@ -177,6 +184,7 @@ fn compile_member(
         backup: backend.backup,
         limit: backend.max_connections,
         security,
+        entry,
     }
 }
 
@@ -237,18 +245,6 @@ fn compile_check(health: &config::Health) -> Check {
         timeout: health.timeout,
         rise: health.rise,
         fall: health.fall,
-    }
-}
-
-fn compile_retry(retry: &config::Retry) -> Policy {
-    Policy {
-        attempts: retry.attempts,
-        on_connect: retry.on.connect,
-        on_reset: retry.on.reset,
-        on_invalid: retry.on.invalid,
-        on_timeout: retry.on.timeout,
-        statuses: retry.on.statuses.as_slice().into(),
-        methods: retry.methods.iter().map(|method| method.as_str().into()).collect(),
     }
 }
 

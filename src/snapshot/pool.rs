@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::orders::Entry;
 use super::review::{Notes, Roster};
 use super::tls::Origination;
 use crate::announce;
@@ -67,7 +68,7 @@ pub struct Pool {
 pub struct Member {
     /// The backend.
     pub backend: Arc<Backend>,
-    /// Its share; 0: no new traffic.
+    /// Its share by the file; 0: no new traffic. An operator may have ordered another.
     pub weight: u16,
     /// Used only when no other is usable.
     pub backup: bool,
@@ -77,6 +78,7 @@ pub struct Member {
     pub security: Security,
     /// Its counters.
     pub series: Arc<BackendSeries>,
+    pub(super) entry: Entry,
 }
 
 /// What TLS is spoken to a backend.

@@ -4,7 +4,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::pool::Pool;
-use crate::backend::Moment;
+use crate::backend::{Duty, Moment};
 use crate::balance::{Algorithm, Balancer, Candidate, Memory};
 use crate::observe::Ejection;
 use crate::resilience::Cause;
@@ -33,6 +33,8 @@ pub(super) struct Notes {
     panics: bool,
     /// By place: the ejection for whose end a probe has been asked for.
     asked: Vec<Option<u8>>,
+    /// By place: since when all that runs is waited for to end.
+    leaving: Vec<Option<(Duty, Instant)>>,
 }
 
 impl Roster {
@@ -56,7 +58,7 @@ impl Roster {
 
 impl Notes {
     pub(super) fn of(seen: Vec<Seen>) -> Self {
-        Self { asked: vec![None; seen.len()], seen, panics: false }
+        Self { asked: vec![None; seen.len()], leaving: vec![None; seen.len()], seen, panics: false }
     }
 }
 
@@ -78,7 +80,8 @@ impl Pool {
             let selection = self.squad.select(seen);
             self.renew(&mut notes, selection, now);
         }
-        again
+        let leaving = self.watch_leaving(&mut notes.leaving, now);
+        [again, leaving].into_iter().flatten().min()
     }
 
     /// The same at the start of a snapshot's time: compiles whatever was seen before.

@@ -1,4 +1,4 @@
-//! What the file says of who is usable.
+//! What the file says of who is usable, who stays, and who tries again.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use super::pool::{Member, Pool};
 use crate::config;
-use crate::resilience::Passive;
+use crate::resilience::{Passive, Policy};
 use crate::roster::{self, Keeper, Rules, Squad};
 use crate::sticky::Sticky;
 
@@ -42,6 +42,19 @@ pub(super) fn sticky(pool: &config::Pool) -> Option<Sticky> {
     let secrets: Vec<_> = sticky.secrets.iter().map(|secret| secret.0.clone()).collect();
     let names = pool.backends.iter().map(|backend| backend.name.as_str());
     Some(Sticky::new((&pool.name, &sticky.cookie), &secrets, sticky.ttl, names))
+}
+
+/// When another try is made.
+pub(super) fn retry(retry: &config::Retry) -> Policy {
+    Policy {
+        attempts: retry.attempts,
+        on_connect: retry.on.connect,
+        on_reset: retry.on.reset,
+        on_invalid: retry.on.invalid,
+        on_timeout: retry.on.timeout,
+        statuses: retry.on.statuses.as_slice().into(),
+        methods: retry.methods.iter().map(|method| method.as_str().into()).collect(),
+    }
 }
 
 fn passive(passive: &config::Passive) -> Passive {

@@ -186,6 +186,19 @@ impl Daemon {
         client::once(self.admin, request).unwrap()
     }
 
+    /// Orders something of a backend of the pool «crm»; gives how it is then.
+    pub(crate) fn order(&self, name: &str, order: &str) -> Value {
+        let answer = self.put(&format!("/api/v1/pools/crm/backends/{name}"), order);
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        serde_json::from_str(&answer.text()).unwrap()
+    }
+
+    /// PUT to the admin endpoint.
+    pub(crate) fn put(&self, path: &str, body: &str) -> Message {
+        let fields = format!("Host: localhost\r\nX-Equipoise: 1\r\nContent-Length: {}", body.len());
+        client::once(self.admin, &format!("PUT {path} HTTP/1.1\r\n{fields}\r\n\r\n{body}")).unwrap()
+    }
+
     /// A page of the admin endpoint.
     pub(crate) fn page(&self, path: &str) -> Message {
         client::once(self.admin, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).unwrap()

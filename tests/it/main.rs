@@ -18,6 +18,7 @@ mod daemon;
 mod frames;
 mod load;
 mod message;
+mod orders;
 mod origin;
 
 mod access;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::*;
-use crate::admin::{Findings, House, Reload, serve};
+use crate::admin::{Change, Findings, House, Missing, Reload, serve};
 use crate::observe::Metrics;
 
 /// Answers one connection with `answer`; gives its address, and what was asked.
@@ -53,10 +53,14 @@ fn view() -> PoolView {
         address: "app.internal:80".to_owned(),
         resolved: Some("10.0.0.1:80".to_owned()),
         weight: 1,
+        configured_weight: 1,
+        order: "ready".to_owned(),
+        drained: false,
         backup: true,
         state: "down".to_owned(),
         reason: "status \u{1b}[31m503".to_owned(),
         in_flight: 0,
+        tunnels: 0,
         connections: 2,
         idle_connections: 1,
         requests: 12,
@@ -153,6 +157,13 @@ impl House for Stubborn {
         vec![view()]
     }
 
+    fn order(&self, pool: &str, backend: &str, change: Change) -> Result<BackendView, Missing> {
+        if (pool, backend) != ("crm", "app 1") {
+            return Err(Missing { what: "pool", name: pool.to_owned(), near: Some("crm".to_owned()) });
+        }
+        Ok(BackendView { weight: change.weight.flatten().unwrap_or(1), ..view().backends[0].clone() })
+    }
+
     fn token(&self) -> Option<String> {
         Some("s3cret".to_owned())
     }
@@ -185,6 +196,13 @@ fn both_ends_understand_each_other() {
     assert_eq!(ask(&args).status, StatusCode::UNAUTHORIZED);
     args.token_file = Some(token.path().to_owned());
     assert_eq!(ask(&args).status, StatusCode::UNPROCESSABLE_ENTITY);
+    let put =
+        |path: &str, body: &str| send(&args, &Method::PUT, path, body.to_owned(), STATUS_TIMEOUT).unwrap();
+    let answer = put("/api/v1/pools/crm/backends/app%201", r#"{"weight":7}"#);
+    let ordered: BackendView = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!((answer.status, ordered.weight), (StatusCode::OK, 7));
+    let missing = put("/api/v1/pools/crn/backends/app%201", r#"{"weight":7}"#).into_failure().to_string();
+    assert!(missing.contains("404") && missing.contains("did you mean"), "{missing}");
     assert_eq!(reload(&ReloadArgs { remote: args }), ExitCode::FAILURE);
     stop.send(()).unwrap();
     daemon.join().unwrap();
