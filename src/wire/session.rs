@@ -99,7 +99,7 @@ impl Session {
     }
 
     /// Ready when the handshake is over. Its last word goes with the first bytes that are written, or by
-    /// [`Self::poll_flush`]: whoever waits for the peer first must flush.
+    /// [`super::Stream::poll_flush`]: whoever waits for the peer first must flush.
     ///
     /// # Errors
     /// The peer left, or is refused; an error of rustls is the source of the latter.

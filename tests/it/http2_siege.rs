@@ -63,6 +63,7 @@ impl Scale {
             Attack::Idle => 2_000,
             // Of 128 streams each: twice as many as there are slow readers in HTTP/1.
             Attack::StalledWindows | Attack::ShutSocket => 8,
+            Attack::LateReset => 10,
             _ => 50,
         };
         if self.full { full } else { full.div_ceil(20) }
@@ -82,7 +83,8 @@ impl Scale {
         Duration::from_millis(match attack {
             // Its streams are given up one by one; then it has none.
             Attack::StalledWindows => write + keep_alive,
-            Attack::ShutSocket => write,
+            // What the kernel still takes when it is asked again is progress, and it is asked as deadlines pass.
+            Attack::ShutSocket => write * 3 / 2,
             Attack::Idle => keep_alive,
             _ => 0,
         })
@@ -182,12 +184,12 @@ fn judge(attack: Attack, scale: &Scale, cut: &Cut, seen: &[Seen], resident: [u64
     assert!(growth <= scale.growth(attack), "{attack:?}: {growth} bytes more");
 }
 
-/// Asks at a fixed rate until it is told to stop.
+/// Asks at a fixed rate until it is told to stop; once at least.
 fn ask(daemon: &Daemon, form: Form, in_time: Duration, stop: &AtomicBool) -> Seen {
     let mut seen = Seen::default();
     let (mut kept, mut stream) = (None, 1);
     let begun = Instant::now();
-    while !stop.load(Ordering::SeqCst) {
+    loop {
         let due = begun + ASK_EVERY * seen.asked;
         pause(due.saturating_duration_since(Instant::now()));
         let answer = match form {
@@ -213,6 +215,8 @@ fn ask(daemon: &Daemon, form: Form, in_time: Duration, stop: &AtomicBool) -> See
             true => seen.in_time += 1,
             false => seen.failures.push(format!("{answer} after {took:?}")),
         }
+        if stop.load(Ordering::SeqCst) {
+            return seen;
+        }
     }
-    seen
 }

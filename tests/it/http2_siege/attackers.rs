@@ -20,7 +20,7 @@ use crate::frames::{
 };
 
 /// All attackers together open at most so many connections a second.
-const CONNECTS_PER_SECOND: u32 = 1_000;
+const CONNECTS_PER_SECOND: u32 = 500;
 
 /// All attackers together send at most so much a second.
 const BYTES_PER_SECOND: u32 = 20_000_000;
@@ -31,8 +31,9 @@ const STREAMS: u32 = 100;
 /// The longest that an attacker says nothing.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// After what time a stream has surely begun to be served.
-const BEGUN: Duration = Duration::from_millis(5);
+/// After what time a stream has begun to be served. Much less would be a flood of requests that no core can serve,
+/// whatever becomes of them.
+const BEGUN: Duration = Duration::from_millis(50);
 
 /// What one attacker does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

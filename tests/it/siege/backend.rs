@@ -24,7 +24,7 @@ pub(crate) fn start() -> SocketAddr {
             // those seconds would count as the daemon's.
             socket.set_send_buffer_size(SEND_BUFFER).unwrap();
             socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-            let listener = socket.listen(1024).unwrap();
+            let listener = socket.listen(4096).unwrap();
             tell.send(listener.local_addr().unwrap()).unwrap();
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::task::spawn_local(serve(stream));
