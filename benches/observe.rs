@@ -2,11 +2,11 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use equipoise::backend::{Backend, Identity};
-use equipoise::observe::{Distribution, Histogram, MethodLabel, Metrics, Outcome};
+use equipoise::observe::{Distribution, Histogram, MethodLabel, Metrics, Objective, Outcome};
 
 fn record(c: &mut Criterion) {
     let mut group = c.benchmark_group("observe");
@@ -55,6 +55,41 @@ fn scrape(c: &mut Criterion) {
     });
 }
 
+/// What the control thread does once a second.
+fn tick(c: &mut Criterion) {
+    let (metrics, now) = (Metrics::new(2), Instant::now());
+    let objective = Objective {
+        availability: Some(0.999),
+        latency: Some((Duration::from_millis(300), 0.99)),
+        window: Duration::from_secs(30 * 86_400),
+    };
+    let series = (0..1_000).map(|n| metrics.route("web", &format!("route-{n}"))).collect::<Vec<_>>();
+    let routes: Vec<_> = series
+        .iter()
+        .map(|series| {
+            let account = Arc::new(metrics.route_account(None, series.route()));
+            account.follow(std::slice::from_ref(series), Some(objective), now);
+            account
+        })
+        .collect();
+    let backends = (0..64).map(|n| metrics.backend(&backend(n), now)).collect::<Vec<_>>();
+    let held: Vec<_> = backends.iter().map(|series| Arc::clone(series.backend())).collect();
+    metrics.hold(&held, &[], routes, now);
+    c.bench_function("observe/tick of 1,000 routes with objectives and 64 backends, all busy", |b| {
+        b.iter(|| {
+            for route in &series {
+                route.request(0, MethodLabel::Get, 200, Duration::from_millis(3));
+            }
+            for backend in &backends {
+                backend.outcome(0, Outcome::Code(200));
+            }
+            let (now, wall) = (Instant::now(), SystemTime::now());
+            metrics.tick(now, wall);
+            metrics.journal(now, wall, false).len()
+        });
+    });
+}
+
 fn backend(n: usize) -> Arc<Backend> {
     let name = format!("app{n}");
     Backend::new(
@@ -63,5 +98,5 @@ fn backend(n: usize) -> Arc<Backend> {
     )
 }
 
-criterion_group!(benches, record, scrape);
+criterion_group!(benches, record, scrape, tick);
 criterion_main!(benches);

@@ -30,7 +30,10 @@ mod view;
 mod tests;
 
 pub use orders::{Change, Missing};
-pub use view::{AvailabilityView, BackendView, Findings, LatencyView, PoolView, Reload};
+pub use view::{
+    AvailabilityView, BackendView, BurnView, Findings, LatencyView, OutageView, PoolView, Reload, RouteView,
+    SloView, TrafficView,
+};
 
 /// Open connections; further ones wait in the kernel's accept queue until one ends.
 const MAX_CONNECTIONS: usize = 64;
@@ -53,6 +56,9 @@ pub trait House {
 
     /// Every pool with its backends, in the order of the configuration.
     fn pools(&self) -> Vec<PoolView>;
+
+    /// Every route, in the order of the configuration, then the listeners' own pools.
+    fn routes(&self) -> Vec<RouteView>;
 
     /// Orders something of a backend; gives how it is then.
     ///

@@ -14,10 +14,10 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, watch};
 
-use crate::admin::{self, BackendView, Change, Findings, House, Missing, PoolView};
+use crate::admin::{self, BackendView, Change, Findings, House, Missing, PoolView, RouteView};
 use crate::config::{Config, nearest};
 pub use crate::control::Source;
-use crate::control::{self, Control, Logging, Received, Reloaded, Signals, StartError};
+use crate::control::{self, Control, Keeper, Logging, Received, Reloaded, Signals, StartError};
 use crate::drain::{self, Phase};
 use crate::listen::{self, Command, MAX_COMMANDS};
 use crate::observe::Metrics;
@@ -102,6 +102,7 @@ async fn serve(
     let workers = config.server.workers;
     let metrics = Metrics::new(workers);
     metrics.show_event_log(logging.series());
+    let keeper = Rc::new(Keeper::open(config.server.state_file.as_deref(), &metrics)?);
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(MAX_COMMANDS)).unzip();
     let control =
         Rc::new(Control::start(source, &config, Arc::clone(&metrics), senders, logging, files).await?);
@@ -110,6 +111,8 @@ async fn serve(
     start_workers(&control, receivers, &watching, &budget)?;
     drop(watching);
     control.open().await;
+    let kept = Rc::clone(&keeper);
+    let keeping = tokio::task::spawn_local(async move { kept.run().await });
     metrics.set_ready(true);
     let bound = Bound { listeners: control.addresses(), admin: admin.local_addr()? };
     tracing::info!(target: "equipoise::app", version = env!("CARGO_PKG_VERSION"), workers, admin = %bound.admin, "ready");
@@ -125,6 +128,8 @@ async fn serve(
     stop(&mut signals, &control, &end).await;
     drop(stop_admin);
     let _ = tokio::time::timeout(LAST_BREATH, serving).await;
+    keeping.abort();
+    keeper.end().await;
     Ok(())
 }
 
@@ -249,6 +254,13 @@ impl House for Running {
         })?;
         self.control.order(found, member, change.amend(member.backend.orders().order()));
         Ok(shown(member, Instant::now()))
+    }
+
+    fn routes(&self) -> Vec<RouteView> {
+        let now = Instant::now();
+        let snapshot = self.control.snapshot();
+        let routings = snapshot.routings.iter();
+        routings.map(|r| RouteView::of(&r.account, &r.listeners, &r.pool.name, now)).collect()
     }
 
     fn token(&self) -> Option<String> {

@@ -10,31 +10,34 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::sync::{Mutex, mpsc};
 
 use crate::access::Sink;
-use crate::backend::{Backend, Moment};
+use crate::backend::Backend;
 use crate::config::{self, Config, Reading, Report};
 use crate::discovery::Names;
-use crate::health::{Event, Monitor, Opening, Target, What};
+use crate::health::{Monitor, Opening, Target};
 use crate::listen::Command;
-use crate::observe::{CheckResult, Metrics};
+use crate::observe::Metrics;
 use crate::snapshot::{self, Security, Snapshot};
 
 mod access;
 mod certificates;
+mod hearing;
+mod keeper;
 mod logging;
 mod orders;
 mod signals;
 mod sockets;
+mod state;
 
+pub use keeper::Keeper;
 pub use logging::{Logging, flush_events};
 pub use signals::{Received, Signals};
+pub use state::StateError;
 
+use hearing::{hear, keep_reviewing, renew};
 use sockets::Sockets;
-
-/// Between two reviews of the pools lies at least this, however many backends are ejected and come back.
-const REVIEW_GAP: Duration = Duration::from_millis(1);
 
 /// Where the configuration is read from at a start and at each reload.
 #[derive(Debug, Clone)]
@@ -71,10 +74,11 @@ pub struct Control {
 }
 
 /// What a reload cannot change.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Fixed {
     workers: usize,
     admin: SocketAddr,
+    state_file: Option<PathBuf>,
 }
 
 struct Parts {
@@ -153,7 +157,11 @@ impl Control {
             metrics,
             workers,
             logging,
-            fixed: Fixed { workers: config.server.workers, admin: config.admin.bind },
+            fixed: Fixed {
+                workers: config.server.workers,
+                admin: config.admin.bind,
+                state_file: config.server.state_file.clone(),
+            },
             files,
             parts: RefCell::new(Parts { monitor, names, sockets, sink }),
             reloading: Mutex::new(()),
@@ -267,6 +275,10 @@ impl Control {
             tracing::warn!(target: "equipoise::control", now = %self.fixed.admin, asked = %config.admin.bind,
                 "[admin] bind changes only with a restart; the rest is applied");
         }
+        if config.server.state_file != self.fixed.state_file {
+            tracing::warn!(target: "equipoise::control", now = ?self.fixed.state_file, asked = ?config.server.state_file,
+                "[server] state_file changes only with a restart; the rest is applied");
+        }
     }
 
     async fn resolve(&self, snapshot: &Snapshot) {
@@ -295,9 +307,14 @@ impl Control {
         parts.monitor.reconcile(targets.collect());
         parts.names.reconcile(snapshot.backends().cloned().collect());
         let now = Instant::now();
+        snapshot.enter(now);
         for pool in &snapshot.pools {
-            pool.members.iter().for_each(|member| member.series.note_condition(now));
             pool.begin(now);
+            // Where nobody looks, nothing is to be waited for.
+            if pool.check.is_none() {
+                pool.members.iter().for_each(|member| member.series.release(now));
+                pool.series.release(now);
+            }
         }
         snapshot.changed().notify_one();
     }
@@ -334,61 +351,4 @@ impl Control {
 fn removed_backends(old: &Snapshot, new: &Snapshot) -> Vec<Arc<Backend>> {
     let kept: std::collections::HashSet<u64> = new.backends().map(|backend| backend.id()).collect();
     old.backends().filter(|backend| !kept.contains(&backend.id())).cloned().collect()
-}
-
-/// Counts what a probe found; after a change compiles the pool's usable backends anew.
-fn hear(snapshot: &Snapshot, event: &Event) {
-    match &event.what {
-        What::Probed { result, elapsed } => {
-            let counted = match *result {
-                "passed" => CheckResult::Success,
-                "timeout" | "connect_timeout" => CheckResult::Timeout,
-                _ => CheckResult::Failure,
-            };
-            let Some((pool, (place, member))) = member_of(snapshot, &event.backend) else { return };
-            member.series.health_check(counted);
-            let now = Moment::of(Instant::now());
-            if *result == "passed" && pool.squad.check_passed(place, now.before(*elapsed), now) {
-                snapshot.changed().notify_one();
-            }
-        }
-        What::Changed { .. } => renew(snapshot, &event.backend),
-    }
-}
-
-fn renew(snapshot: &Snapshot, backend: &Arc<Backend>) {
-    let now = Instant::now();
-    if let Some((pool, (_, member))) = member_of(snapshot, backend) {
-        member.series.note_condition(now);
-        pool.review(now);
-        // Its share may grow from now on.
-        snapshot.changed().notify_one();
-    }
-}
-
-fn member_of<'a>(
-    snapshot: &'a Snapshot,
-    backend: &Backend,
-) -> Option<(&'a Arc<snapshot::Pool>, (usize, &'a snapshot::Member))> {
-    let pool = snapshot.pool(&backend.identity().pool)?;
-    Some((pool, pool.member(backend)?))
-}
-
-/// Looks at the pools again whenever somebody was ejected or came back, and while a share grows.
-async fn keep_reviewing(shared: Arc<ArcSwap<Snapshot>>, changed: Arc<Notify>) {
-    loop {
-        let now = Instant::now();
-        let again = shared.load().pools.iter().filter_map(|pool| pool.review(now)).min();
-        let waited = async {
-            match again {
-                Some(again) => tokio::time::sleep(again).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = waited => {}
-            () = changed.notified() => {}
-        }
-        tokio::time::sleep(REVIEW_GAP).await;
-    }
 }

@@ -5,7 +5,7 @@
 //! connection counts) is carried over by identity.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -19,6 +19,7 @@ mod log;
 mod orders;
 mod pool;
 mod review;
+mod routing;
 mod rules;
 mod tls;
 
@@ -29,6 +30,7 @@ pub use listener::{
 pub use log::settings as log_settings;
 pub use pool::{HostPolicy, Key, Member, Pool, Security};
 pub use review::{Roster, ejection};
+pub use routing::Routing;
 
 /// One compiled configuration.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub struct Snapshot {
     pub listeners: Vec<Arc<Listener>>,
     /// In the order of the file.
     pub pools: Vec<Arc<Pool>>,
+    /// Routes in the order of the file, then the listeners' own pools.
+    pub routings: Vec<Routing>,
     /// How long open requests may go on after a stop, or after a reload removed what they use.
     pub drain_timeout: Duration,
     /// After TERM: not ready but still accepting for so long.
@@ -70,6 +74,12 @@ impl Snapshot {
     /// same one for every snapshot of the process.
     pub fn changed(&self) -> &Arc<Notify> {
         &self.changed
+    }
+
+    /// Says to the accounts that it is in force from now on: what it does not hold rests. To be followed by a look
+    /// at each pool ([`Pool::begin`]), which the routes that lead there hear of.
+    pub fn enter(&self, now: Instant) {
+        routing::enter(self, now);
     }
 
     /// Every backend of every pool.

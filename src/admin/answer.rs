@@ -30,6 +30,7 @@ enum Page<'a> {
     Pools,
     Pool(&'a str),
     Backend(&'a str, &'a str),
+    Routes,
 }
 
 pub(super) async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
@@ -62,6 +63,7 @@ fn page(path: &str) -> Option<Page<'_>> {
         "/-/ready" => Page::Ready,
         "/-/reload" => Page::Reload,
         "/api/v1/pools" => Page::Pools,
+        "/api/v1/routes" => Page::Routes,
         _ => match path.strip_prefix("/api/v1/pools/")?.split('/').collect::<Vec<_>>()[..] {
             [pool] => Page::Pool(pool),
             [pool, "backends", backend] => Page::Backend(pool, backend),
@@ -111,6 +113,7 @@ fn show(desk: &Desk, page: &Page<'_>) -> Answer {
         Page::Ready if desk.house.metrics().is_ready() => plain(StatusCode::OK, TEXT, "ready\n"),
         Page::Ready => plain(StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n"),
         Page::Pools => json(StatusCode::OK, &json!({ "pools": desk.house.pools() })),
+        Page::Routes => json(StatusCode::OK, &json!({ "routes": desk.house.routes() })),
         Page::Pool(name) => {
             let name = percent_decoded(name);
             let pool = desk.house.pools().into_iter().find(|pool| Some(&pool.name) == name.as_ref());
@@ -176,6 +179,7 @@ const INDEX: &str = "<!doctype html>
 <h1>Equipoise</h1>
 <ul>
 <li><a href=\"/api/v1/pools\">/api/v1/pools</a>: pools and backends, JSON
+<li><a href=\"/api/v1/routes\">/api/v1/routes</a>: routes, JSON
 <li><a href=\"/metrics\">/metrics</a>: Prometheus text
 <li><a href=\"/-/ready\">/-/ready</a>: 200 while new connections are taken
 <li><a href=\"/-/healthy\">/-/healthy</a>: 200 while the process lives

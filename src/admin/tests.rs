@@ -63,6 +63,12 @@ impl House for Stage {
         Ok(BackendView::of(&self.backend, 3, false, Instant::now()))
     }
 
+    fn routes(&self) -> Vec<RouteView> {
+        let route = self.metrics.route_account(None, "api");
+        route.follow(&[self.metrics.route("web", "api")], None, Instant::now());
+        vec![RouteView::of(&route, &["web".into()], "my pool", Instant::now())]
+    }
+
     fn token(&self) -> Option<String> {
         self.token.clone()
     }
@@ -146,6 +152,10 @@ fn the_pages_say_what_is() {
         assert_eq!(backend["requests"], 1);
         assert!(backend["latency"]["p50_seconds"].as_f64().unwrap() > 0.006);
 
+        assert_eq!(backend["traffic"]["success_ratio"], 1.0);
+        let (_, answer) = ask(address, "GET", "/api/v1/routes", "").await;
+        let route = &body(&answer)["routes"][0];
+        assert_eq!((&route["name"], &route["pool"]), (&"api".into(), &"my pool".into()));
         let (status, answer) = ask(address, "GET", "/api/v1/pools/my%20pool", "").await;
         assert_eq!((status, body(&answer)["name"].as_str()), (200, Some("my pool")));
         let (status, answer) = ask(address, "GET", "/", "").await;

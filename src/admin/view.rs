@@ -1,11 +1,16 @@
 //! What the API says, as plain values: the daemon writes them, `equipoise status` reads them.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{Backend, Duty};
-use crate::observe::{Availability, BackendSeries, Distribution, Ejection, PoolSeries};
+use crate::observe::{BackendSeries, Distribution, Ejection, PoolSeries, RouteAccount};
+
+mod ledger;
+
+pub use ledger::{AvailabilityView, BurnView, OutageView, SloView, TrafficView};
 
 /// One pool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,6 +21,10 @@ pub struct PoolView {
     pub balance: String,
     /// Whether it can serve, and for how long; absent before that is known.
     pub availability: Option<AvailabilityView>,
+    /// What requests saw: those of the routes that lead here.
+    pub traffic: TrafficView,
+    /// How its objectives stand; absent without any.
+    pub slo: Option<SloView>,
     /// Its backends, in the order of the configuration.
     pub backends: Vec<BackendView>,
 }
@@ -59,33 +68,29 @@ pub struct BackendView {
     pub requests: u64,
     /// How often live traffic was taken from it because it failed it.
     pub ejections: u64,
-    /// Its up and down time.
+    /// Its up and down time, as probes, names and live traffic say.
     pub availability: AvailabilityView,
+    /// What tries at it came to.
+    pub traffic: TrafficView,
     /// Request sent to head of the response, since it appeared; absent before the first.
     pub latency: Option<LatencyView>,
 }
 
-/// Up and down time.
+/// One route, over all listeners that it takes requests of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AvailabilityView {
-    /// Up or down.
-    pub up: bool,
-    /// Why.
-    pub cause: String,
-    /// How long it has been up or down without a change.
-    pub for_seconds: f64,
-    /// Time up.
-    pub uptime_seconds: f64,
-    /// Time down.
-    pub downtime_seconds: f64,
-    /// Changes from up to down.
-    pub failures: u64,
-    /// Uptime as a share of the whole, 0 to 1.
-    pub availability_ratio: f64,
-    /// Mean time between failures; absent before the first.
-    pub mtbf_seconds: Option<f64>,
-    /// Mean time to repair; absent before the first repair.
-    pub mttr_seconds: Option<f64>,
+pub struct RouteView {
+    /// Its name; `default` for what no route of a listener takes.
+    pub name: String,
+    /// Of which listeners it takes requests.
+    pub listeners: Vec<String>,
+    /// The pool that it leads to.
+    pub pool: String,
+    /// Whether it can be served, and for how long; absent before that is known.
+    pub availability: Option<AvailabilityView>,
+    /// What requests saw.
+    pub traffic: TrafficView,
+    /// How its objectives stand; absent without any.
+    pub slo: Option<SloView>,
 }
 
 /// Quantiles, within 5 %.
@@ -130,7 +135,9 @@ impl PoolView {
         Self {
             name: series.name().to_owned(),
             balance: balance.to_owned(),
-            availability: series.availability(now).map(AvailabilityView::from),
+            availability: AvailabilityView::of(series.account(), now),
+            traffic: series.account().tally().into(),
+            slo: series.account().budgets(now).map(SloView::from),
             backends,
         }
     }
@@ -163,8 +170,24 @@ impl BackendView {
             idle_connections: backend.idle_connections(),
             requests: series.requests(),
             ejections: Ejection::ALL.iter().map(|why| series.ejections(*why)).sum(),
-            availability: series.availability(now).into(),
+            availability: AvailabilityView::new(series.availability(now), series.outages(now)),
+            traffic: series.tally().into(),
             latency: LatencyView::of(&series.response_times()),
+        }
+    }
+}
+
+impl RouteView {
+    /// The view of a route at `now`.
+    pub fn of(route: &RouteAccount, listeners: &[Arc<str>], pool: &str, now: Instant) -> Self {
+        let account = route.account();
+        Self {
+            name: route.route().to_owned(),
+            listeners: listeners.iter().map(ToString::to_string).collect(),
+            pool: pool.to_owned(),
+            availability: AvailabilityView::of(account, now),
+            traffic: account.tally().into(),
+            slo: account.budgets(now).map(SloView::from),
         }
     }
 }
@@ -191,21 +214,5 @@ impl LatencyView {
             p999_seconds: quantile(0.999)?,
             mean_seconds: read.sum_seconds() / read.count() as f64,
         })
-    }
-}
-
-impl From<Availability> for AvailabilityView {
-    fn from(read: Availability) -> Self {
-        Self {
-            up: read.up,
-            cause: read.cause.to_string(),
-            for_seconds: read.for_time.as_secs_f64(),
-            uptime_seconds: read.uptime.as_secs_f64(),
-            downtime_seconds: read.downtime.as_secs_f64(),
-            failures: read.failures,
-            availability_ratio: read.availability,
-            mtbf_seconds: read.mtbf.as_ref().map(Duration::as_secs_f64),
-            mttr_seconds: read.mttr.as_ref().map(Duration::as_secs_f64),
-        }
     }
 }

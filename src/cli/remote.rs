@@ -17,7 +17,7 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::admin::{AvailabilityView, BackendView, PoolView};
+use crate::admin::{BackendView, PoolView};
 
 mod orders;
 
@@ -254,8 +254,24 @@ fn complain(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
-const HEADINGS: [&str; 11] =
-    ["BACKEND", "ADDRESS", "STATE", "FOR", "WEIGHT", "IN FLIGHT", "CONNS", "REQUESTS", "P50", "P99", "AVAIL"];
+/// How many columns there are before the last, which says why.
+const COLUMNS: usize = 13;
+
+const HEADINGS: [&str; COLUMNS] = [
+    "BACKEND",
+    "ADDRESS",
+    "STATE",
+    "FOR",
+    "WEIGHT",
+    "IN FLIGHT",
+    "CONNS",
+    "REQUESTS",
+    "SUCCESS",
+    "P50",
+    "P99",
+    "FAILS",
+    "AVAIL",
+];
 
 /// All pools as tables that share their columns, so that they can be compared at a glance.
 fn table(pools: &[PoolView]) -> String {
@@ -286,19 +302,43 @@ fn heading(text: &mut String, pool: &PoolView) {
     if let Some(figures) = &pool.availability {
         let word = if figures.up { "up" } else { "DOWN" };
         let _ = write!(text, ": {word} for {}", span(figures.for_seconds));
-        let _ = write!(text, ", {}, available {}", printable(&figures.cause), percent(figures));
+        let available = percent(figures.availability_ratio);
+        let _ = write!(
+            text,
+            ", {}, available {available}, failures {}",
+            printable(&figures.cause),
+            figures.failures
+        );
+        for (name, mean) in [("MTBF", figures.mtbf_seconds), ("MTTR", figures.mttr_seconds)] {
+            if let Some(mean) = mean {
+                let _ = write!(text, ", {name} {}", span(mean));
+            }
+        }
+    }
+    if let Some(ratio) = pool.traffic.success_ratio {
+        let _ = write!(text, "; of its requests {} succeeded", percent(ratio));
     }
     text.push('\n');
+    let Some(slo) = &pool.slo else { return };
+    for (name, burn) in [("availability", &slo.availability), ("latency", &slo.latency)] {
+        let Some(burn) = burn else { continue };
+        let (objective, left) = (burn.objective_ratio * 100.0, percent(burn.budget_remaining_ratio));
+        let _ = writeln!(
+            text,
+            "  {name} {objective:.6} %: {left} of the error budget left; burn rate {:.2} (5m), {:.2} (1h), {:.2} (6h)",
+            burn.burn_rate_5m, burn.burn_rate_1h, burn.burn_rate_6h
+        );
+    }
 }
 
-fn line(text: &mut String, widths: &[usize; 11], cells: [&str; 11], why: &str) {
+fn line(text: &mut String, widths: &[usize; COLUMNS], cells: [&str; COLUMNS], why: &str) {
     for (cell, width) in cells.into_iter().zip(widths) {
         let _ = write!(text, "  {cell:<width$}");
     }
     let _ = writeln!(text, "  {why}");
 }
 
-fn row(backend: &BackendView) -> [String; 11] {
+fn row(backend: &BackendView) -> [String; COLUMNS] {
     let quantile = |pick: fn(&crate::admin::LatencyView) -> f64| {
         backend.latency.as_ref().map_or_else(|| "-".to_owned(), |latency| milliseconds(pick(latency)))
     };
@@ -318,9 +358,11 @@ fn row(backend: &BackendView) -> [String; 11] {
         backend.in_flight.to_string(),
         format!("{} ({} idle)", backend.connections, backend.idle_connections),
         backend.requests.to_string(),
+        backend.traffic.success_ratio.map_or_else(|| "-".to_owned(), percent),
         quantile(|latency| latency.p50_seconds),
         quantile(|latency| latency.p99_seconds),
-        percent(&backend.availability),
+        backend.availability.failures.to_string(),
+        percent(backend.availability.availability_ratio),
     ]
 }
 
@@ -329,9 +371,9 @@ fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-fn percent(figures: &AvailabilityView) -> String {
-    // Rounded down: 100 % is said only where there was no outage at all.
-    format!("{:.2} %", (figures.availability_ratio * 10_000.0).floor() / 100.0)
+fn percent(ratio: f64) -> String {
+    // Rounded down: 100 % is said only where there was no outage, and no failed request, at all.
+    format!("{:.2} %", (ratio * 10_000.0).floor() / 100.0)
 }
 
 fn milliseconds(seconds: f64) -> String {

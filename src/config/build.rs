@@ -7,12 +7,13 @@ mod listener;
 mod log;
 mod pool;
 mod route;
+mod slo;
 mod sticky;
 mod tls;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -66,7 +67,8 @@ pub(super) fn config(
     findings: &mut Findings,
 ) -> (Config, Places) {
     let mut places = Places::default();
-    let server = root.table("server").map(server).unwrap_or_else(|| self::server(&Section::default()));
+    let none = Section::default();
+    let server = server(root.table("server").unwrap_or(&none), findings);
     let admin = admin(root, &mut places, findings);
     let lost = lost_sections(text, findings);
 
@@ -89,7 +91,7 @@ pub(super) fn config(
     (Config { server, admin, log, listeners, routes, pools, sha256 }, places)
 }
 
-fn server(section: &Section) -> Server {
+fn server(section: &Section, findings: &mut Findings) -> Server {
     let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
     let workers = section.number("workers").and_then(|workers| usize::try_from(workers).ok());
     Server {
@@ -98,7 +100,20 @@ fn server(section: &Section) -> Server {
         shutdown_delay: section.duration("shutdown_delay").unwrap_or_default(),
         via: section.boolean("via").unwrap_or(true),
         buffer_memory: section.number("buffer_memory").unwrap_or(0),
+        state_file: section.text("state_file").and_then(|file| state_file(file, section, findings)),
     }
+}
+
+/// Whether it can be written is known only when it is: `check` may run elsewhere, and as somebody else.
+fn state_file(file: &str, section: &Section, findings: &mut Findings) -> Option<PathBuf> {
+    let path = Path::new(file);
+    if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        let message = format!("`state_file`: {} is no regular file", printable(file));
+        let one = Diagnostic::error(Code::Unreadable, section.place("state_file"), message);
+        findings.push(one.label("expected the name of a file, which may not exist yet"));
+        return None;
+    }
+    Some(path.to_owned())
 }
 
 fn admin(root: &Section, places: &mut Places, findings: &mut Findings) -> Admin {

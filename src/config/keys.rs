@@ -7,6 +7,7 @@ mod listener;
 mod pool;
 mod route;
 mod server;
+mod slo;
 mod sticky;
 
 use super::units::size_text;
@@ -47,6 +48,8 @@ pub(super) enum Kind {
     Integer { min: u64, max: u64 },
     /// A number from 0.0 to `max`.
     Fraction { max: f64 },
+    /// A number of percent, above 0 and below 100.
+    Percent,
     /// Integers with ms, s, m, h, d; `zero`: "0s" switches the thing off.
     Duration { zero: bool },
     /// An integer with B, KiB, MiB, GiB; inclusive bounds in bytes; `zero`: "0B" switches the thing off.
@@ -184,6 +187,7 @@ impl Kind {
             Kind::Boolean => "true or false".into(),
             Kind::Integer { min, max } => format!("an integer from {min} to {max}"),
             Kind::Fraction { max } => format!("a number from 0.0 to {max:.1}"),
+            Kind::Percent => "a number above 0 and below 100".into(),
             Kind::Duration { zero: true } => "a duration such as \"30s\", or \"0s\" for off".into(),
             Kind::Duration { zero: false } => "a duration such as \"30s\" or \"1m30s\"".into(),
             Kind::Size { zero: true, .. } => "a size such as \"64KiB\", or \"0B\" for off".into(),

@@ -5,16 +5,19 @@
 
 mod health;
 mod log;
+mod slo;
 mod sticky;
 mod tls;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 pub use health::{Health, HealthKind, Passive};
 pub use log::{AccessForm, AccessLog, Log, LogFormat, LogLevel, MaskQuery, TemplatePiece};
+pub use slo::Slo;
 pub use sticky::Sticky;
 pub use tls::{CertificateFiles, ListenerTls, PoolTls, Secret, TlsFlaw, TlsKey};
 
@@ -50,6 +53,8 @@ pub struct Server {
     pub via: bool,
     /// Default 64 MiB: what all buffers may hold beyond what each may always hold.
     pub buffer_memory: u64,
+    /// Where the availability ledger is kept; `None`: nowhere.
+    pub state_file: Option<PathBuf>,
 }
 
 /// `[admin]`
@@ -185,6 +190,8 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// Whether its requests stand in the access log. Default true.
     pub access_log: bool,
+    /// `slo`
+    pub slo: Option<Slo>,
 }
 
 /// `match.*` of a route
@@ -240,6 +247,8 @@ pub struct Pool {
     pub retry: Retry,
     /// `[pool.NAME.sticky]`; `None`: off.
     pub sticky: Option<Sticky>,
+    /// `slo`
+    pub slo: Option<Slo>,
 }
 
 /// `hash_key`

@@ -1,5 +1,6 @@
 mod listeners;
 mod log;
+mod slo;
 
 use std::time::Duration;
 

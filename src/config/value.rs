@@ -110,6 +110,8 @@ fn scalar(kind: &Kind, value: &DeValue<'_>) -> Result<Value, Fault> {
         }
         (Kind::Fraction { max }, DeValue::Float(number)) => fraction(number.as_str(), *max),
         (Kind::Fraction { max }, DeValue::Integer(number)) => fraction(number.as_str(), *max),
+        (Kind::Percent, DeValue::Float(number)) => percent(number.as_str()),
+        (Kind::Percent, DeValue::Integer(number)) => percent(number.as_str()),
         (Kind::Duration { zero }, DeValue::String(word)) => duration(word, *zero),
         (Kind::Size { min, max, zero }, DeValue::String(word)) => size(word, *min, *max, *zero),
         (Kind::Duration { .. } | Kind::Size { .. }, DeValue::Integer(number)) => Err(bare(kind, number)),
@@ -143,6 +145,15 @@ fn fraction(text: &str, max: f64) -> Result<Value, Fault> {
     let read = text.parse::<f64>().ok().filter(|value| (0.0..=max).contains(value));
     read.map(Value::Fraction)
         .ok_or_else(|| Fault::new(format!("{} is not within 0.0 to {max:.1}", printable(text))))
+}
+
+fn percent(text: &str) -> Result<Value, Fault> {
+    let fault = || Fault::new(format!("{} is not above 0 and below 100", printable(text)));
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value < 100.0 => Ok(Value::Fraction(value)),
+        Ok(100.0) => Err(fault().help("100 leaves no budget: no request might ever miss it")),
+        _ => Err(fault()),
+    }
 }
 
 fn duration(word: &str, zero: bool) -> Result<Value, Fault> {

@@ -12,6 +12,7 @@ use super::histogram::{Distribution, EXPORTED_BOUNDS};
 use super::label::{CheckResult, Ejection, Handshake, Reason, RetryReason, slot_label};
 use super::ledger::Availability;
 use super::metrics::Metrics;
+use super::objective::{Budgets, Burn};
 use super::process::Process;
 use super::series::BackendSeries;
 use crate::backend::State;
@@ -43,7 +44,7 @@ impl Collector for Scrape {
         let mut sheet = Sheet::default();
         whole(&mut sheet, &self.metrics);
         listeners(&mut sheet, &self.metrics);
-        routes(&mut sheet, &self.metrics);
+        routes(&mut sheet, &self.metrics, self.now);
         pools(&mut sheet, &self.metrics, self.now);
         for series in self.metrics.live_backends() {
             backend(&mut sheet, &series, self.now);
@@ -72,6 +73,10 @@ fn whole(sheet: &mut Sheet, metrics: &Metrics) {
     }
     if let Some(sha256) = &configuration.sha256 {
         sheet.add(&family::CONFIG_HASH, &[sha256], 1.0);
+    }
+    if let Some((synced, errors)) = metrics.state_file() {
+        sheet.add(&family::STATE_SYNCED, &[], synced);
+        sheet.add(&family::STATE_ERRORS, &[], errors as f64);
     }
 }
 
@@ -103,7 +108,7 @@ fn listeners(sheet: &mut Sheet, metrics: &Metrics) {
     }
 }
 
-fn routes(sheet: &mut Sheet, metrics: &Metrics) {
+fn routes(sheet: &mut Sheet, metrics: &Metrics, now: Instant) {
     for series in metrics.live_routes() {
         let (listener, route) = (series.listener(), series.route());
         series.each_count(|method, slot, count| {
@@ -111,6 +116,20 @@ fn routes(sheet: &mut Sheet, metrics: &Metrics) {
             sheet.add(&family::HTTP_REQUESTS, &labels, count as f64);
         });
         sheet.add_distribution(&family::HTTP_DURATION, &[listener, route], &series.durations());
+    }
+    for route in metrics.route_accounts() {
+        let (account, name) = (route.account(), route.route());
+        let labels = [route.listener().unwrap_or_default(), name];
+        if let Some(figures) = account.availability(now) {
+            sheet.add(&family::ROUTE_UP, &labels, f64::from(figures.up));
+            sheet.add_availability(&ROUTE_AVAILABILITY, &labels, &figures);
+        }
+        if let Some(ratio) = account.tally().success_ratio() {
+            sheet.add(&family::ROUTE_SUCCESS, &labels, ratio);
+        }
+        if let Some(budgets) = account.budgets(now) {
+            sheet.add_budgets(&["", name], &budgets);
+        }
     }
 }
 
@@ -125,6 +144,15 @@ fn pools(sheet: &mut Sheet, metrics: &Metrics, now: Instant) {
         if let Some(figures) = series.availability(now) {
             sheet.add(&family::POOL_UP, &[pool], f64::from(figures.up));
             sheet.add_availability(&POOL_AVAILABILITY, &[pool], &figures);
+        }
+        let tally = series.account().tally();
+        sheet.add(&family::POOL_REQUESTS, &[pool, "success"], tally.good as f64);
+        sheet.add(&family::POOL_REQUESTS, &[pool, "failure"], tally.failed as f64);
+        if let Some(ratio) = tally.success_ratio() {
+            sheet.add(&family::POOL_SUCCESS, &[pool], ratio);
+        }
+        if let Some(budgets) = series.account().budgets(now) {
+            sheet.add_budgets(&[pool, ""], &budgets);
         }
     }
 }
@@ -152,6 +180,9 @@ fn backend(sheet: &mut Sheet, series: &BackendSeries, now: Instant) {
         sheet.add(&family::EJECTIONS, &[pool, name, why.name()], series.ejections(why) as f64);
     }
     sheet.add_availability(&BACKEND_AVAILABILITY, &[pool, name], &series.availability(now));
+    if let Some(ratio) = series.tally().success_ratio() {
+        sheet.add(&family::BACKEND_SUCCESS, &[pool, name], ratio);
+    }
     // A backend without active checks has no series that would forever say 0.
     if CheckResult::ALL.iter().any(|&result| series.health_checks(result) > 0) {
         for &result in CheckResult::ALL {
@@ -195,6 +226,15 @@ static POOL_AVAILABILITY: AvailabilityFamilies = [
     &family::POOL_AVAILABILITY,
     &family::POOL_MTBF,
     &family::POOL_MTTR,
+];
+
+static ROUTE_AVAILABILITY: AvailabilityFamilies = [
+    &family::ROUTE_UPTIME,
+    &family::ROUTE_DOWNTIME,
+    &family::ROUTE_FAILURES,
+    &family::ROUTE_AVAILABILITY,
+    &family::ROUTE_MTBF,
+    &family::ROUTE_MTTR,
 ];
 
 /// The families as they fill. One without a sample never appears, as the format wants it.
@@ -248,6 +288,21 @@ impl Sheet {
         }
     }
 
+    /// Of a pool or a route, whichever of the two labels is not empty.
+    fn add_budgets(&mut self, of: &[&str; 2], budgets: &Budgets) {
+        let both = [
+            (budgets.availability, &family::SLO_BURN, &family::SLO_BUDGET),
+            (budgets.latency, &family::SLO_LATENCY_BURN, &family::SLO_LATENCY_BUDGET),
+        ];
+        for (burn, rate, remaining) in both {
+            let Some(burn) = burn else { continue };
+            for (window, value) in Burn::WINDOWS.into_iter().zip(burn.rates) {
+                self.add(rate, &[of[0], of[1], window], value);
+            }
+            self.add(remaining, of, burn.remaining);
+        }
+    }
+
     fn push(&mut self, family: &'static Family, metric: Metric) {
         let entry = self.0.entry(family.name).or_insert_with(|| {
             let mut made = MetricFamily::default();
@@ -264,6 +319,7 @@ impl Sheet {
     }
 }
 
+/// A label without a value is left out: to Prometheus it is the same, and it reads better.
 fn label_pairs(family: &Family, values: &[&str]) -> Vec<LabelPair> {
     debug_assert_eq!(family.labels.len(), values.len(), "{}", family.name);
     let pair = |(name, value): (&&str, &&str)| {
@@ -272,5 +328,5 @@ fn label_pairs(family: &Family, values: &[&str]) -> Vec<LabelPair> {
         pair.set_value((*value).to_owned());
         pair
     };
-    family.labels.iter().zip(values).map(pair).collect()
+    family.labels.iter().zip(values).filter(|(_, value)| !value.is_empty()).map(pair).collect()
 }

@@ -80,6 +80,8 @@ families! {
         "Mean time between failures; absent before the first failure."
     BACKEND_MTTR GAUGE "equipoise_backend_mttr_seconds" ["pool", "backend"]
         "Mean time to repair; absent before the first failure has been repaired."
+    BACKEND_SUCCESS GAUGE "equipoise_backend_success_ratio" ["pool", "backend"]
+        "Share of the tries at the backend that succeeded; absent before the first."
     BACKEND_STRAYS COUNTER "equipoise_backend_strays_total" ["pool", "backend"]
         "Connections closed because bytes came that belong to no response."
     EJECTIONS COUNTER "equipoise_ejections_total" ["pool", "backend", "reason"]
@@ -102,6 +104,38 @@ families! {
         "Mean time between failures; absent before the first failure."
     POOL_MTTR GAUGE "equipoise_pool_mttr_seconds" ["pool"]
         "Mean time to repair; absent before the first failure has been repaired."
+    POOL_REQUESTS COUNTER "equipoise_pool_requests_total" ["pool", "result"]
+        "Requests of the routes that lead to the pool: success, or failure (a 5xx other than 501 and 505, or broken off)."
+    POOL_SUCCESS GAUGE "equipoise_pool_success_ratio" ["pool"]
+        "Share of these requests that succeeded; absent before the first."
+    ROUTE_UP GAUGE "equipoise_route_up" ["listener", "route"]
+        "1 while the pool that the route leads to can serve."
+    ROUTE_UPTIME COUNTER "equipoise_route_uptime_seconds_total" ["listener", "route"]
+        "Time the route could be served."
+    ROUTE_DOWNTIME COUNTER "equipoise_route_downtime_seconds_total" ["listener", "route"]
+        "Time the route could not be served, an open outage included."
+    ROUTE_FAILURES COUNTER "equipoise_route_failures_total" ["listener", "route"]
+        "Changes of the route from up to down."
+    ROUTE_AVAILABILITY GAUGE "equipoise_route_availability_ratio" ["listener", "route"]
+        "Uptime as a share of uptime and downtime."
+    ROUTE_MTBF GAUGE "equipoise_route_mtbf_seconds" ["listener", "route"]
+        "Mean time between failures; absent before the first failure."
+    ROUTE_MTTR GAUGE "equipoise_route_mttr_seconds" ["listener", "route"]
+        "Mean time to repair; absent before the first failure has been repaired."
+    ROUTE_SUCCESS GAUGE "equipoise_route_success_ratio" ["listener", "route"]
+        "Share of the route's requests that succeeded; absent before the first."
+    SLO_BURN GAUGE "equipoise_slo_burn_rate" ["pool", "route", "window"]
+        "Share of requests that failed within the window, over the share that slo.availability allows."
+    SLO_LATENCY_BURN GAUGE "equipoise_slo_latency_burn_rate" ["pool", "route", "window"]
+        "Share of requests that were slow within the window, over the share that slo.latency_ratio allows."
+    SLO_BUDGET GAUGE "equipoise_slo_budget_remaining_ratio" ["pool", "route"]
+        "What is left of the error budget of slo.availability over slo.window; negative where it is overdrawn."
+    SLO_LATENCY_BUDGET GAUGE "equipoise_slo_latency_budget_remaining_ratio" ["pool", "route"]
+        "What is left of the error budget of slo.latency over slo.window; negative where it is overdrawn."
+    STATE_SYNCED GAUGE "equipoise_state_file_last_sync_timestamp_seconds" []
+        "Up to when [server] state_file holds what happened, in seconds since the epoch; absent without one."
+    STATE_ERRORS COUNTER "equipoise_state_file_errors_total" []
+        "How often [server] state_file could not be written; absent without one."
     RETRIES COUNTER "equipoise_retries_total" ["pool", "reason"]
         "Further tries of requests."
     RETRY_BUDGET_EXHAUSTED COUNTER "equipoise_retry_budget_exhausted_total" ["pool"]

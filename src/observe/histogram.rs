@@ -127,6 +127,14 @@ impl Distribution {
         counts
     }
 
+    /// How many were at most this long: exactly so at [`EXPORTED_BOUNDS`]; between two fine bounds, 5 % apart at most,
+    /// what lies between the lower one and the limit is not among them.
+    pub fn within(&self, limit: Duration) -> u64 {
+        let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+        let whole = BOUNDS.partition_point(|&bound| bound <= limit);
+        self.buckets[..whole].iter().sum()
+    }
+
     /// The duration that a share `p` (0 to 1) of all stays at or below, within 5 % from 0.1 ms to 60 s;
     /// beyond 60 s it says 60 s. `None` when nothing was counted.
     pub fn quantile(&self, p: f64) -> Option<Duration> {

@@ -12,9 +12,11 @@ const REGISTERED: [u16; 64] = [
 ];
 const SLOT_CLIENT_LEFT: usize = REGISTERED.len();
 const SLOT_OTHER: usize = REGISTERED.len() + 1;
+/// Unregistered, and says that the server failed. Shown as [`SLOT_OTHER`] is; apart from it so that it can be judged.
+const SLOT_OTHER_FAILURE: usize = REGISTERED.len() + 2;
 
 /// How many different codes a request can be counted under.
-pub(super) const CODE_SLOTS: usize = REGISTERED.len() + 2;
+pub(super) const CODE_SLOTS: usize = REGISTERED.len() + 3;
 
 /// How many different ends an exchange with a backend can be counted under.
 pub(super) const OUTCOME_SLOTS: usize = CODE_SLOTS + Outcome::FAILURES.len();
@@ -24,7 +26,12 @@ static SLOTS: [u8; 600] = slots();
 
 const fn slots() -> [u8; 600] {
     let mut table = [SLOT_OTHER as u8; 600];
-    let mut slot = 0;
+    let mut slot = 500;
+    while slot < 600 {
+        table[slot] = SLOT_OTHER_FAILURE as u8;
+        slot += 1;
+    }
+    slot = 0;
     while slot < REGISTERED.len() {
         table[REGISTERED[slot] as usize] = slot as u8;
         slot += 1;
@@ -35,14 +42,54 @@ const fn slots() -> [u8; 600] {
 
 /// The slot of a request's status.
 pub(super) fn code_slot(code: u16) -> usize {
-    SLOTS.get(usize::from(code)).map_or(SLOT_OTHER, |&slot| usize::from(slot))
+    // What is beyond 599 is to be taken for a 5xx (RFC 9110 15).
+    SLOTS.get(usize::from(code)).map_or(SLOT_OTHER_FAILURE, |&slot| usize::from(slot))
+}
+
+/// Calls `each` with slot and count, where the count is not 0; no two slots that it gets have one label.
+pub(super) fn each_shown(slots: usize, count: impl Fn(usize) -> u64, mut each: impl FnMut(usize, u64)) {
+    for slot in (0..slots).filter(|&slot| slot != SLOT_OTHER_FAILURE) {
+        let twin = if slot == SLOT_OTHER { count(SLOT_OTHER_FAILURE) } else { 0 };
+        let sum = count(slot) + twin;
+        if sum > 0 {
+            each(slot, sum);
+        }
+    }
+}
+
+/// What a slot says of those who had to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judgement {
+    Good,
+    Failed,
+    /// The client left.
+    Neither,
+}
+
+/// Judges a slot, be it of a code or of a backend's outcome.
+pub(super) fn judged(slot: usize) -> Judgement {
+    match slot {
+        SLOT_CLIENT_LEFT => Judgement::Neither,
+        SLOT_OTHER => Judgement::Good,
+        SLOT_OTHER_FAILURE => Judgement::Failed,
+        _ => match REGISTERED.get(slot) {
+            // 501 and 505 refuse what the client asked for.
+            Some(501 | 505) => Judgement::Good,
+            Some(code) if *code >= 500 => Judgement::Failed,
+            Some(_) => Judgement::Good,
+            None => match Outcome::FAILURES.get(slot - CODE_SLOTS) {
+                Some((Outcome::Canceled, _)) => Judgement::Neither,
+                _ => Judgement::Failed,
+            },
+        },
+    }
 }
 
 /// The label of a slot, be it of a code or of a backend's outcome.
 pub(super) fn slot_label(slot: usize) -> String {
     match slot {
         SLOT_CLIENT_LEFT => CLIENT_LEFT.to_string(),
-        SLOT_OTHER => "other".to_owned(),
+        SLOT_OTHER | SLOT_OTHER_FAILURE => "other".to_owned(),
         _ => match REGISTERED.get(slot) {
             Some(code) => code.to_string(),
             None => Outcome::FAILURES.get(slot - CODE_SLOTS).map_or("other", |(_, name)| name).to_owned(),

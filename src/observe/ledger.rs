@@ -1,4 +1,4 @@
-//! Up and down time of a backend or a pool.
+//! Up and down time of a backend, a pool or a route.
 //!
 //! | figure | formula |
 //! | --- | --- |
@@ -9,33 +9,90 @@
 //! | MTBF | uptime / failures; none before the first failure |
 //! | MTTR | downtime of the repaired failures / repaired failures; none before the first repair |
 //!
-//! Uptime and downtime add up to the time since the ledger began, always, but for what is in neither: the time in
-//! which this process did not run, and in which an operator had it taken out.
+//! Uptime and downtime add up to the time in which the ledger was kept, always. It is not kept while this process
+//! does not run, while the configuration does not hold whose it is, and while an operator has taken it out: such
+//! time is in neither. Durations come from a clock that no one sets; the wall clock is only what outages are stamped
+//! with.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-/// The account of one backend or pool. Instants that run backwards are read as no time passed.
+mod record;
+#[cfg(test)]
+mod tests;
+
+pub(super) use record::{Record, micros, millis_since_epoch, since_epoch};
+
+/// How many of the last outages are remembered.
+pub const MAX_OUTAGES: usize = 20;
+/// How much is remembered of why, in bytes: a backend may have a say in it.
+const MAX_CAUSE: usize = 200;
+
+/// What counts at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Up.
+    Up,
+    /// Down.
+    Down,
+    /// Taken out on purpose: neither.
+    Aside,
+}
+
+/// A moment: by the clock that only runs on, and as people stamp it.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp {
+    /// What durations are taken from.
+    pub now: Instant,
+    /// What is shown.
+    pub wall: SystemTime,
+}
+
+/// The account of one backend, pool or route. Instants that run backwards are read as no time passed.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    up: bool,
+    standing: Standing,
     cause: Arc<str>,
-    since: Instant,
+    /// Up to when the sums go; `None`: it is not kept at present.
+    since: Option<Instant>,
+    /// How long it has stood so, up to `since`.
+    stood: Duration,
     uptime: Duration,
     downtime: Duration,
     failures: u64,
     /// Whether the current outage began with a failure; a beginning down must not enter MTTR.
     failed: bool,
-    /// Taken out by an operator.
-    aside: bool,
     repairs: u64,
     repair_time: Duration,
+    /// Failed requests there had been when the current outage began.
+    failed_requests: u64,
+    /// The last ones; one that is open comes last.
+    outages: VecDeque<Outage>,
+}
+
+/// A time spent down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outage {
+    /// When it began.
+    pub begin: SystemTime,
+    /// When it ended, never before it began whatever the wall clock did; `None`: it goes on.
+    pub end: Option<SystemTime>,
+    /// How long it lasted so far, without the time in which nobody looked.
+    pub lasted: Duration,
+    /// Why it began.
+    pub cause: Arc<str>,
+    /// Whether it was up before: what began down has not failed.
+    pub failure: bool,
+    /// Requests that failed meanwhile.
+    pub failed_requests: u64,
 }
 
 /// The figures at one instant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Availability {
-    /// Up or down.
+    /// Up or down. What was taken out on purpose is not up.
     pub up: bool,
     /// Why, as last told.
     pub cause: Arc<str>,
@@ -56,83 +113,106 @@ pub struct Availability {
 }
 
 impl Ledger {
-    /// An account that begins now.
-    pub fn new(up: bool, cause: &str, now: Instant) -> Self {
-        Self {
-            up,
-            cause: Arc::from(cause),
-            since: now,
+    /// An account that begins now, with so many failed requests before it.
+    pub fn new(standing: Standing, cause: &str, at: Stamp, failed_requests: u64) -> Self {
+        let mut ledger = Self {
+            standing,
+            cause: shortened(cause),
+            since: Some(at.now),
+            stood: Duration::ZERO,
             uptime: Duration::ZERO,
             downtime: Duration::ZERO,
             failures: 0,
             failed: false,
-            aside: false,
             repairs: 0,
             repair_time: Duration::ZERO,
+            failed_requests,
+            outages: VecDeque::new(),
+        };
+        if standing == Standing::Down {
+            ledger.begin_outage(at.wall, false);
         }
+        ledger
     }
 
-    /// Tells whether an operator has taken it out. What was going on before is over then, and what begins
-    /// meanwhile is no failure.
-    pub fn set_aside(&mut self, aside: bool, now: Instant) {
-        if aside == self.aside {
-            return;
-        }
-        let spent = now.saturating_duration_since(self.since);
-        match (self.aside, self.up) {
-            (true, _) => {}
-            (false, true) => self.uptime += spent,
-            (false, false) => self.downtime += spent,
-        }
-        self.aside = aside;
-        self.failed = false;
-        self.since = self.since.max(now);
+    /// How it stood when last told.
+    pub fn standing(&self) -> Standing {
+        self.standing
     }
 
-    /// Tells how it is now. Telling the same again only renews the cause.
-    pub fn set(&mut self, up: bool, cause: &str, now: Instant) {
-        if &*self.cause != cause {
-            self.cause = Arc::from(cause);
+    /// Whether it is kept at present.
+    pub fn is_kept(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// Tells how it is now. Telling the same again only renews the cause. `failed_requests` is asked only where
+    /// something changed. Gives back whether anything did.
+    pub fn set(
+        &mut self,
+        standing: Standing,
+        cause: &str,
+        at: Stamp,
+        failed_requests: impl FnOnce() -> u64,
+    ) -> bool {
+        let kept = self.since.is_some();
+        self.resume(at.now);
+        let renewed = *self.cause != *shortened(cause);
+        if renewed {
+            self.cause = shortened(cause);
         }
-        if up == self.up {
-            return;
+        if standing == self.standing {
+            return renewed || !kept;
         }
-        if self.aside {
-            self.up = up;
-            return;
+        self.settle(at.now);
+        let requests = failed_requests();
+        if self.standing == Standing::Down {
+            self.end_outage(standing == Standing::Up, at.wall, requests);
         }
-        let spent = now.saturating_duration_since(self.since);
-        if up {
-            self.downtime += spent;
-            if self.failed {
-                self.repairs += 1;
-                self.repair_time += spent;
-            }
-            self.failed = false;
-        } else {
-            self.uptime += spent;
-            self.failures += 1;
-            self.failed = true;
+        let failure = self.standing == Standing::Up && standing == Standing::Down;
+        self.standing = standing;
+        self.stood = Duration::ZERO;
+        if standing == Standing::Down {
+            self.failures = self.failures.saturating_add(u64::from(failure));
+            self.failed_requests = requests;
+            self.begin_outage(at.wall, failure);
         }
-        self.up = up;
-        // Never backwards: the time before the last change is already accounted for.
-        self.since = self.since.max(now);
+        true
+    }
+
+    /// No time counts from now on, until [`Self::resume`].
+    pub fn pause(&mut self, now: Instant) {
+        self.settle(now);
+        self.since = None;
+    }
+
+    /// Time counts again, as what it was when it was paused.
+    pub fn resume(&mut self, now: Instant) {
+        self.since.get_or_insert(now);
+    }
+
+    /// So much time passed beyond what is written: for an account that was kept on after it had last been put
+    /// down. Nothing for one that is kept now.
+    pub fn catch_up(&mut self, time: Duration) {
+        if self.since.is_none() {
+            self.add(time);
+        }
     }
 
     /// The figures now.
     pub fn snapshot(&self, now: Instant) -> Availability {
-        let open = now.saturating_duration_since(self.since);
-        let (uptime, downtime) = match (self.aside, self.up) {
-            (true, _) => (self.uptime, self.downtime),
-            (false, true) => (self.uptime + open, self.downtime),
-            (false, false) => (self.uptime, self.downtime + open),
+        let open = self.open(now);
+        let (uptime, downtime) = match self.standing {
+            Standing::Up => (self.uptime + open, self.downtime),
+            Standing::Down => (self.uptime, self.downtime + open),
+            Standing::Aside => (self.uptime, self.downtime),
         };
+        let up = self.standing == Standing::Up;
         let whole = (uptime + downtime).as_secs_f64();
-        let availability = if whole > 0.0 { uptime.as_secs_f64() / whole } else { f64::from(self.up) };
+        let availability = if whole > 0.0 { uptime.as_secs_f64() / whole } else { f64::from(up) };
         Availability {
-            up: self.up,
+            up,
             cause: Arc::clone(&self.cause),
-            for_time: open,
+            for_time: self.stood + open,
             uptime,
             downtime,
             failures: self.failures,
@@ -141,109 +221,72 @@ impl Ledger {
             mttr: mean(self.repair_time, self.repairs),
         }
     }
+
+    /// The last outages, the latest last; so many requests have failed until now.
+    pub fn outages(&self, now: Instant, failed_requests: u64) -> Vec<Outage> {
+        let mut outages: Vec<Outage> = self.outages.iter().cloned().collect();
+        if let Some(open) = outages.last_mut().filter(|outage| outage.end.is_none()) {
+            open.lasted = self.stood + self.open(now);
+            open.failed_requests = failed_requests.saturating_sub(self.failed_requests);
+        }
+        outages
+    }
+
+    fn open(&self, now: Instant) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// Brings the sums up to now.
+    fn settle(&mut self, now: Instant) {
+        self.add(self.open(now));
+        // Never backwards: the time before is already accounted for.
+        self.since = self.since.map(|since| since.max(now));
+    }
+
+    fn add(&mut self, time: Duration) {
+        self.stood += time;
+        match self.standing {
+            Standing::Up => self.uptime += time,
+            Standing::Down => self.downtime += time,
+            Standing::Aside => {}
+        }
+    }
+
+    fn begin_outage(&mut self, begin: SystemTime, failure: bool) {
+        self.failed = failure;
+        if self.outages.len() == MAX_OUTAGES {
+            self.outages.pop_front();
+        }
+        self.outages.push_back(Outage {
+            begin,
+            end: None,
+            lasted: Duration::ZERO,
+            cause: Arc::clone(&self.cause),
+            failure,
+            failed_requests: 0,
+        });
+    }
+
+    fn end_outage(&mut self, repaired: bool, end: SystemTime, failed_requests: u64) {
+        if self.failed && repaired {
+            self.repairs = self.repairs.saturating_add(1);
+            self.repair_time = self.repair_time.saturating_add(self.stood);
+        }
+        self.failed = false;
+        let Some(open) = self.outages.back_mut() else { return };
+        // A wall clock that was set back must not end it before it began.
+        open.end = Some(if end < open.begin { open.begin + self.stood } else { end });
+        open.lasted = self.stood;
+        open.failed_requests = failed_requests.saturating_sub(self.failed_requests);
+    }
 }
 
+/// `sum / count`; `None` of nothing.
 fn mean(sum: Duration, count: u64) -> Option<Duration> {
-    (count > 0).then(|| Duration::from_secs_f64(sum.as_secs_f64() / count as f64))
+    let nanos = sum.as_nanos().checked_div(u128::from(count))?;
+    Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn seconds(n: u64) -> Duration {
-        Duration::from_secs(n)
-    }
-
-    #[test]
-    fn figures_appear_with_what_they_are_made_of() {
-        let begin = Instant::now();
-        let mut ledger = Ledger::new(true, "check passed", begin);
-        let fresh = ledger.snapshot(begin);
-        assert_eq!((fresh.availability, fresh.mtbf, fresh.mttr), (1.0, None, None));
-
-        ledger.set(false, "status 503", begin + seconds(90));
-        let open = ledger.snapshot(begin + seconds(100));
-        assert_eq!((open.uptime, open.downtime, open.failures), (seconds(90), seconds(10), 1));
-        assert_eq!((open.mtbf, open.mttr), (Some(seconds(90)), None), "an open outage is not in MTTR");
-        assert_eq!((&*open.cause, open.for_time), ("status 503", seconds(10)));
-
-        ledger.set(true, "check passed", begin + seconds(120));
-        let repaired = ledger.snapshot(begin + seconds(150));
-        assert_eq!((repaired.uptime, repaired.downtime), (seconds(120), seconds(30)));
-        assert_eq!((repaired.mtbf, repaired.mttr), (Some(seconds(120)), Some(seconds(30))));
-        assert!((repaired.availability - 0.8).abs() < 1e-9);
-    }
-
-    #[test]
-    fn beginning_down_is_downtime_but_neither_failure_nor_repair() {
-        let begin = Instant::now();
-        let mut ledger = Ledger::new(false, "not resolved", begin);
-        ledger.set(true, "check passed", begin + seconds(5));
-        let read = ledger.snapshot(begin + seconds(10));
-        assert_eq!((read.downtime, read.failures, read.mtbf, read.mttr), (seconds(5), 0, None, None));
-    }
-
-    #[test]
-    fn what_an_operator_took_out_is_neither_up_nor_down() {
-        let begin = Instant::now();
-        let mut ledger = Ledger::new(true, "check passed", begin);
-        ledger.set_aside(true, begin + seconds(90));
-        ledger.set(false, "connect refused", begin + seconds(100));
-        let aside = ledger.snapshot(begin + seconds(200));
-        assert_eq!((aside.uptime, aside.downtime, aside.failures), (seconds(90), seconds(0), 0));
-        ledger.set_aside(false, begin + seconds(200));
-        ledger.set(true, "check passed", begin + seconds(210));
-        let back = ledger.snapshot(begin + seconds(300));
-        assert_eq!((back.uptime, back.downtime), (seconds(180), seconds(10)));
-        assert_eq!((back.failures, back.mttr), (0, None), "what began meanwhile is no failure");
-    }
-
-    #[test]
-    fn a_new_cause_does_not_begin_a_new_outage() {
-        let begin = Instant::now();
-        let mut ledger = Ledger::new(true, "check passed", begin);
-        ledger.set(false, "connect refused", begin + seconds(1));
-        ledger.set(false, "timeout after 1s", begin + seconds(3));
-        let read = ledger.snapshot(begin + seconds(4));
-        assert_eq!((read.failures, read.for_time, &*read.cause), (1, seconds(3), "timeout after 1s"));
-    }
-
-    proptest! {
-        #[test]
-        fn uptime_and_downtime_are_the_whole_time(
-            up in any::<bool>(),
-            steps in prop::collection::vec((0..10_000u64, any::<bool>()), 0..60),
-            rest in 0..10_000u64,
-        ) {
-            let begin = Instant::now();
-            let mut now = begin;
-            let mut ledger = Ledger::new(up, "", begin);
-            for (wait, up) in steps {
-                now += Duration::from_millis(wait);
-                ledger.set(up, "", now);
-            }
-            now += Duration::from_millis(rest);
-            let read = ledger.snapshot(now);
-            prop_assert_eq!(read.uptime + read.downtime, now - begin);
-            prop_assert!((0.0..=1.0).contains(&read.availability));
-            prop_assert_eq!(read.mtbf.is_some(), read.failures > 0);
-        }
-
-        #[test]
-        fn a_clock_that_runs_backwards_adds_nothing(steps in prop::collection::vec((0..10_000u64, any::<bool>()), 0..60)) {
-            let begin = Instant::now();
-            let mut latest = begin;
-            let mut ledger = Ledger::new(true, "", begin);
-            for (at, up) in steps {
-                let now = begin + Duration::from_millis(at);
-                latest = latest.max(now);
-                ledger.set(up, "", now);
-            }
-            let read = ledger.snapshot(latest);
-            prop_assert!(read.uptime + read.downtime <= latest - begin);
-        }
-    }
+fn shortened(cause: &str) -> Arc<str> {
+    Arc::from(&cause[..cause.floor_char_boundary(MAX_CAUSE)])
 }

@@ -1,14 +1,17 @@
 //! The root: which series there are, and what is said of the process as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus::{Registry, TextEncoder};
 
+use super::account::Whose;
+use super::accounts::Accounts;
 use super::collect::Scrape;
-use super::series::{BackendSeries, ListenerSeries, LogSeries, PoolSeries, RouteSeries};
+use super::journal::Journal;
+use super::series::{BackendSeries, ListenerSeries, LogSeries, PoolSeries, RouteAccount, RouteSeries};
 use crate::backend::Backend;
 
 /// Every series of the process.
@@ -27,6 +30,20 @@ pub struct Metrics {
     access_log: Arc<LogSeries>,
     event_log: OnceLock<Arc<LogSeries>>,
     configuration: Mutex<Configuration>,
+    accounts: Accounts,
+    /// Of the configuration in force, in its order.
+    routes: Mutex<Vec<Arc<RouteAccount>>>,
+    state_file: StateFile,
+}
+
+/// How the file fares in which the accounts are kept.
+#[derive(Debug, Default)]
+struct StateFile {
+    /// There is one.
+    kept: AtomicBool,
+    /// Milliseconds since the epoch.
+    synced_ms: AtomicU64,
+    errors: AtomicU64,
 }
 
 /// What is known of the configuration in force and of the last try to replace it.
@@ -62,6 +79,9 @@ impl Metrics {
             reloads_rejected: AtomicU64::new(0),
             buffers: Default::default(),
             configuration: Mutex::default(),
+            accounts: Accounts::new(Instant::now(), SystemTime::now()),
+            routes: Mutex::default(),
+            state_file: StateFile::default(),
         })
     }
 
@@ -84,10 +104,16 @@ impl Metrics {
     pub fn pool(&self, name: &str) -> Arc<PoolSeries> {
         let mut book = self.book();
         let entry = book.pools.entry(name.to_owned()).or_default();
-        kept(entry, || PoolSeries::new(name, self.workers))
+        kept(entry, || PoolSeries::new(name, self.workers, self.accounts.open(Whose::Pool(name.to_owned()))))
     }
 
-    /// The series of a backend, made if nobody holds it; its ledger then begins at `now`.
+    /// The account of a route; of what no route of a listener takes where that is given.
+    pub fn route_account(&self, listener: Option<&str>, route: &str) -> RouteAccount {
+        RouteAccount::new(listener, route, |whose| self.accounts.open(whose))
+    }
+
+    /// The series of a backend, made if nobody holds it; its ledger then begins at `now`, or goes on if there was one
+    /// of this pool, name and address.
     pub fn backend(&self, backend: &Arc<Backend>, now: Instant) -> Arc<BackendSeries> {
         let identity = backend.identity();
         let mut book = self.book();
@@ -102,7 +128,13 @@ impl Metrics {
             }
         }
         entry.retain(|weak| weak.strong_count() > 0);
-        let series = Arc::new(BackendSeries::new(backend, self.workers, now));
+        let account = self.accounts.open(Whose::Backend {
+            pool: identity.pool.to_string(),
+            backend: identity.name.to_string(),
+            address: identity.address.to_string(),
+        });
+        let series = Arc::new(BackendSeries::new(backend, self.workers, account));
+        series.join(now);
         entry.push(Arc::downgrade(&series));
         series
     }
@@ -120,6 +152,74 @@ impl Metrics {
     /// Lines lost of the access log and of the event log.
     pub(super) fn log_drops(&self) -> [(&'static str, u64); 2] {
         [("access", self.access_log.drops()), ("event", self.event_log.get().map_or(0, |log| log.drops()))]
+    }
+
+    /// Says what the configuration in force holds, so that the accounts of all else rest, and which routes are
+    /// shown.
+    pub fn hold(
+        &self,
+        backends: &[Arc<Backend>],
+        pools: &[&str],
+        routes: Vec<Arc<RouteAccount>>,
+        now: Instant,
+    ) {
+        let whose = backends.iter().map(|backend| {
+            let identity = backend.identity();
+            Whose::Backend {
+                pool: identity.pool.to_string(),
+                backend: identity.name.to_string(),
+                address: identity.address.to_string(),
+            }
+        });
+        let mut held: BTreeSet<Whose> = whose.collect();
+        held.extend(pools.iter().map(|&pool| Whose::Pool(pool.to_owned())));
+        held.extend(routes.iter().map(|route| route.account().whose().clone()));
+        *self.routes.lock().unwrap_or_else(PoisonError::into_inner) = routes;
+        self.accounts.hold(&held, now);
+    }
+
+    /// Goes on with the accounts of an earlier process. To be called before any series is made.
+    pub fn restore(&self, mut journal: Journal, now: Instant, wall: SystemTime) {
+        self.accounts.restore(&mut journal, now, wall);
+    }
+
+    /// To be called once a second: counts into the error budgets, and looks at the wall clock, and at the condition
+    /// of every backend that nobody may have told of.
+    pub fn tick(&self, now: Instant, wall: SystemTime) {
+        self.live_backends().iter().for_each(|series| series.note_condition(now));
+        self.accounts.tick(now, wall);
+    }
+
+    /// What of the accounts has changed since this was last asked, to be written behind what was written before; with
+    /// `all` a journal that stands for itself.
+    pub fn journal(&self, now: Instant, wall: SystemTime, all: bool) -> Vec<u8> {
+        self.accounts.lines(now, wall, all)
+    }
+
+    /// The accounts are kept in a file, which holds all up to now.
+    pub fn state_synced(&self, at: SystemTime) {
+        let since_epoch = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
+        self.state_file.synced_ms.store(millis, Ordering::Relaxed);
+        self.state_file.kept.store(true, Ordering::Relaxed);
+    }
+
+    /// That file could not be written.
+    pub fn state_failed(&self) {
+        self.state_file.errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Up to when the file holds what happened, in seconds since the epoch, and how often it could not be written;
+    /// `None` without a file.
+    pub(super) fn state_file(&self) -> Option<(f64, u64)> {
+        let StateFile { kept, synced_ms, errors } = &self.state_file;
+        kept.load(Ordering::Relaxed)
+            .then(|| (synced_ms.load(Ordering::Relaxed) as f64 / 1e3, errors.load(Ordering::Relaxed)))
+    }
+
+    /// The accounts of the routes in force.
+    pub(super) fn route_accounts(&self) -> Vec<Arc<RouteAccount>> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Tells whether new connections are taken.

@@ -3,16 +3,20 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::account::Account;
 use super::histogram::{Distribution, Histogram};
 use super::label::{
     CODE_SLOTS, CheckResult, Ejection, Handshake, MethodLabel, OUTCOME_SLOTS, Outcome, Reason, RetryReason,
-    code_slot,
+    code_slot, each_shown,
 };
-use super::ledger::{Availability, Ledger};
 use super::shard::{Count, Sharded};
-use crate::backend::{Backend, State};
+use crate::backend::Backend;
+
+mod accounts;
+
+pub use accounts::RouteAccount;
 
 /// Allocated by the shard's writer at its first use: a thousand routes that see no traffic cost little.
 type Lazy<T> = OnceLock<Box<T>>;
@@ -160,6 +164,7 @@ pub struct RouteSeries {
 struct RouteShard {
     methods: [Lazy<Counts<CODE_SLOTS>>; MethodLabel::ALL.len()],
     durations: Lazy<Histogram>,
+    broken: Count,
 }
 
 impl RouteSeries {
@@ -185,6 +190,11 @@ impl RouteSeries {
         shard.durations.get_or_init(Box::default).record(duration);
     }
 
+    /// The response of a request that was counted broke off after its head, and not by the client's fault.
+    pub fn broke_off(&self, worker: usize) {
+        self.shards.of(worker).broken.add(1);
+    }
+
     /// How long requests took.
     pub fn durations(&self) -> Distribution {
         summed(self.shards.iter().map(|shard| &shard.durations))
@@ -193,14 +203,15 @@ impl RouteSeries {
     /// Calls `each` with method, slot of the code and count, where the count is not 0.
     pub(super) fn each_count(&self, mut each: impl FnMut(MethodLabel, usize, u64)) {
         for method in MethodLabel::ALL {
-            let blocks = || self.shards.iter().filter_map(move |shard| shard.methods[method as usize].get());
-            for slot in 0..CODE_SLOTS {
-                let count = blocks().map(|block| block.0[slot].value()).sum();
-                if count > 0 {
-                    each(method, slot, count);
-                }
-            }
+            each_shown(CODE_SLOTS, |slot| self.count(method, slot), |slot, count| each(method, slot, count));
         }
+    }
+}
+
+impl RouteSeries {
+    fn count(&self, method: MethodLabel, slot: usize) -> u64 {
+        let blocks = self.shards.iter().filter_map(|shard| shard.methods[method as usize].get());
+        blocks.map(|block| block.0[slot].value()).sum()
     }
 }
 
@@ -210,7 +221,9 @@ pub struct PoolSeries {
     name: Arc<str>,
     shards: Sharded<PoolShard>,
     panics: AtomicBool,
-    ledger: Mutex<Option<Ledger>>,
+    account: Arc<Account>,
+    /// The routes that lead here: they can be served as long as it can.
+    followers: Mutex<Vec<Arc<Account>>>,
 }
 
 #[derive(Debug, Default)]
@@ -220,12 +233,13 @@ struct PoolShard {
 }
 
 impl PoolSeries {
-    pub(super) fn new(name: &str, workers: usize) -> Self {
+    pub(super) fn new(name: &str, workers: usize, account: Arc<Account>) -> Self {
         Self {
             name: Arc::from(name),
             shards: Sharded::new(workers),
             panics: AtomicBool::new(false),
-            ledger: Mutex::new(None),
+            account,
+            followers: Mutex::default(),
         }
     }
 
@@ -244,13 +258,6 @@ impl PoolSeries {
         self.shards.of(worker).budget_exhausted.add(1);
     }
 
-    /// Tells whether the pool can serve, and why. The first call opens the account, so that a pool which
-    /// begins down has not failed; until then it has no availability.
-    pub fn set_serving(&self, serving: bool, cause: &str, now: Instant) {
-        let mut ledger = held(&self.ledger);
-        ledger.get_or_insert_with(|| Ledger::new(serving, cause, now)).set(serving, cause, now);
-    }
-
     /// Tells whether health is ignored, because so few backends are well.
     pub fn set_panicking(&self, panics: bool) {
         self.panics.store(panics, Ordering::Relaxed);
@@ -259,11 +266,6 @@ impl PoolSeries {
     /// What [`Self::set_panicking`] was told.
     pub fn is_panicking(&self) -> bool {
         self.panics.load(Ordering::Relaxed)
-    }
-
-    /// The pool's up and down time; `None` before the first [`Self::set_serving`].
-    pub fn availability(&self, now: Instant) -> Option<Availability> {
-        held(&self.ledger).as_ref().map(|ledger| ledger.snapshot(now))
     }
 
     /// How often requests were tried again for this reason.
@@ -284,7 +286,7 @@ pub struct BackendSeries {
     shards: Sharded<BackendShard>,
     checks: [AtomicU64; CheckResult::COUNT],
     ejections: [AtomicU64; Ejection::COUNT],
-    ledger: Mutex<Ledger>,
+    account: Arc<Account>,
 }
 
 #[derive(Debug, Default)]
@@ -294,14 +296,13 @@ struct BackendShard {
 }
 
 impl BackendSeries {
-    pub(super) fn new(backend: &Arc<Backend>, workers: usize, now: Instant) -> Self {
-        let condition = backend.condition();
+    pub(super) fn new(backend: &Arc<Backend>, workers: usize, account: Arc<Account>) -> Self {
         Self {
             backend: Arc::clone(backend),
             shards: Sharded::new(workers),
             checks: Default::default(),
             ejections: Default::default(),
-            ledger: Mutex::new(Ledger::new(condition.is_up(), &condition.reason(), now)),
+            account,
         }
     }
 
@@ -335,21 +336,6 @@ impl BackendSeries {
         self.ejections[why as usize].load(Ordering::Relaxed)
     }
 
-    /// Brings the account up to date with the backend's condition. To be called right after
-    /// [`crate::backend::Condition::set`]; the scrape does so too, but only as often as it comes.
-    pub fn note_condition(&self, now: Instant) {
-        let condition = self.backend.condition();
-        let mut ledger = held(&self.ledger);
-        ledger.set_aside(matches!(condition.state(), State::Maintenance | State::Drain), now);
-        ledger.set(condition.is_up(), &condition.reason(), now);
-    }
-
-    /// Up and down time, the condition of this moment included.
-    pub fn availability(&self, now: Instant) -> Availability {
-        self.note_condition(now);
-        held(&self.ledger).snapshot(now)
-    }
-
     /// From the request sent to the head of the response, over the life of this series.
     pub fn response_times(&self) -> Distribution {
         summed(self.shards.iter().map(|shard| &shard.response_times))
@@ -367,12 +353,7 @@ impl BackendSeries {
 
     /// Calls `each` with slot and count, where the count is not 0.
     pub(super) fn each_count(&self, mut each: impl FnMut(usize, u64)) {
-        for slot in 0..OUTCOME_SLOTS {
-            let count = self.count(slot);
-            if count > 0 {
-                each(slot, count);
-            }
-        }
+        each_shown(OUTCOME_SLOTS, |slot| self.count(slot), &mut each);
     }
 
     fn count(&self, slot: usize) -> u64 {

@@ -21,6 +21,15 @@ fn busy() -> (Arc<Metrics>, Vec<Arc<dyn std::any::Any>>, Instant) {
     let (listener, route) = (metrics.listener("web"), metrics.route("web", "api"));
     let (pool, backend) = (metrics.pool("crm"), backend_at("10.0.0.1:80"));
     let series = metrics.backend(&backend, begin);
+    let objective = Objective {
+        availability: Some(0.75),
+        latency: Some((Duration::from_millis(5), 0.5)),
+        window: Duration::from_secs(86_400),
+    };
+    let api = Arc::new(metrics.route_account(None, "api"));
+    pool.follow(&[&*api], &[Arc::clone(&route)], Some(objective), begin);
+    api.follow(&[Arc::clone(&route)], Some(objective), begin);
+    metrics.hold(&[Arc::clone(&backend)], &["crm"], vec![api], begin);
     for worker in 0..2 {
         listener.connection_opened(worker);
         listener.bytes_in(worker, 100);
@@ -51,6 +60,9 @@ fn busy() -> (Arc<Metrics>, Vec<Arc<dyn std::any::Any>>, Instant) {
     metrics.configured("abc123", UNIX_EPOCH + Duration::from_secs(1_000));
     metrics.set_ready(true);
     metrics.reload_rejected();
+    metrics.state_synced(UNIX_EPOCH + Duration::from_millis(2_500));
+    metrics.state_failed();
+    metrics.tick(begin + Duration::from_secs(60), UNIX_EPOCH);
     (metrics, vec![listener, route, pool, series], begin + Duration::from_secs(60))
 }
 
@@ -82,6 +94,21 @@ fn the_scrape_sums_the_shards() {
         r#"equipoise_backend_downtime_seconds_total{pool="crm",backend="app1"} 10"#,
         r#"equipoise_backend_mttr_seconds{pool="crm",backend="app1"} 10"#,
         r#"equipoise_pool_failures_total{pool="crm"} 1"#,
+        r#"equipoise_route_failures_total{route="api"} 1"#,
+        r#"equipoise_route_downtime_seconds_total{route="api"} 10"#,
+        // 200 twice, 799 twice; the one that left is not judged.
+        r#"equipoise_pool_requests_total{pool="crm",result="success"} 2"#,
+        r#"equipoise_pool_requests_total{pool="crm",result="failure"} 2"#,
+        r#"equipoise_route_success_ratio{route="api"} 0.5"#,
+        r#"equipoise_backend_success_ratio{pool="crm",backend="app1"} 0.5"#,
+        // Half failed where a quarter may; two of five were slow where half may.
+        r#"equipoise_slo_burn_rate{pool="crm",window="5m"} 2"#,
+        r#"equipoise_slo_burn_rate{route="api",window="6h"} 2"#,
+        r#"equipoise_slo_latency_burn_rate{pool="crm",window="1h"} 0.8"#,
+        r#"equipoise_slo_budget_remaining_ratio{route="api"} -1"#,
+        r#"equipoise_slo_latency_budget_remaining_ratio{pool="crm"} 0.19999999999999996"#,
+        r#"equipoise_state_file_last_sync_timestamp_seconds 2.5"#,
+        r#"equipoise_state_file_errors_total 1"#,
         r#"equipoise_health_checks_total{pool="crm",backend="app1",result="failure"} 1"#,
         r#"equipoise_retries_total{pool="crm",reason="connect"} 2"#,
         r#"equipoise_retry_budget_exhausted_total{pool="crm"} 2"#,

@@ -13,7 +13,7 @@ use super::upload::Upload;
 use super::worker::Worker;
 use crate::backend::Moment;
 use crate::http::{self, Forwarding, Refusal, RequestHead, ResponseHead, Version};
-use crate::observe::MethodLabel;
+use crate::observe::{CLIENT_LEFT, MethodLabel};
 use crate::resilience::{Facts, Failure, Verdict, decide};
 use crate::snapshot::{HostPolicy, Listener, Pool, Route};
 use crate::timer::Timer;
@@ -99,6 +99,10 @@ pub async fn serve(
     let series = route.map_or(&listener.unrouted, |route| &route.series);
     let ended = exchange.now;
     series.request(worker.index, method, code, ended.saturating_duration_since(arrival.began));
+    // A tunnel that is cut is an end like another; any other response was promised whole.
+    if after == After::Abort && code != CLIENT_LEFT && code != 101 {
+        series.broke_off(worker.index);
+    }
     exchange.log(code, fault);
     drop(exchange);
     client.count(listener, worker.index);
@@ -321,7 +325,7 @@ impl<'a> Exchange<'a> {
         match (self.status, answer.status) {
             // The response has begun: breaking the connection is the only honest end.
             (Some(status), _) => {
-                (if answer.code == crate::observe::CLIENT_LEFT { answer.code } else { status }, After::Abort)
+                (if answer.code == CLIENT_LEFT { answer.code } else { status }, After::Abort)
             }
             (None, None) => (answer.code, After::Abort),
             (None, Some(status)) => {

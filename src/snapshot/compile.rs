@@ -11,6 +11,7 @@ use super::log;
 use super::orders::{Entry, end_order};
 use super::pool::{HostPolicy, Key, Member, Pool, Security};
 use super::review::{Notes, Roster};
+use super::routing;
 use super::rules;
 use super::tls::{self, Origination};
 use crate::access::{self, Log, Sink};
@@ -74,7 +75,9 @@ pub fn compile(
         log: log.as_ref(),
     };
     let listeners = (0..config.listeners.len()).map(|index| Arc::new(context.compile(index))).collect();
+    let routings = routing::compile(config, &pools, metrics);
     Snapshot {
+        routings,
         listeners,
         pools,
         drain_timeout: config.server.drain_timeout,
@@ -137,6 +140,7 @@ fn compile_pool(
         tunnel_timeout: pool.timeouts.tunnel,
         keep_alive: pool.timeouts.keep_alive,
         sticky: rules::sticky(pool),
+        objective: pool.slo.as_ref().map(routing::compile_objective),
         series: metrics.pool(&pool.name),
         origination,
         memory,
@@ -263,7 +267,7 @@ impl Listeners<'_> {
     fn compile(&self, index: usize) -> Listener {
         let listener = &self.config.listeners[index];
         let before = self.previous.and_then(|snapshot| snapshot.listener(&listener.name));
-        let default = listener.pool.map(|pool| Arc::new(self.route(listener, "default", pool, None)));
+        let default = listener.pool.map(|pool| Arc::new(self.route(listener, routing::DEFAULT, pool, None)));
         let series = self.metrics.listener(&listener.name);
         let tls = listener.tls.as_ref().map(|tls| {
             let made = tls::terminate(tls, listener.protocols, self.tickets, &mut Vec::new());

@@ -12,7 +12,7 @@ use crate::announce;
 use crate::backend::Backend;
 use crate::balance::{Algorithm, Memory};
 use crate::health::Check;
-use crate::observe::{BackendSeries, PoolSeries};
+use crate::observe::{BackendSeries, Objective, PoolSeries};
 use crate::resilience::{Policy, RetryBudget};
 use crate::roster::Squad;
 use crate::sticky::Sticky;
@@ -53,6 +53,8 @@ pub struct Pool {
     pub keep_alive: Duration,
     /// How a client is kept at its backend; `None`: not at all.
     pub sticky: Option<Sticky>,
+    /// What is promised of it.
+    pub objective: Option<Objective>,
     /// Its counters.
     pub series: Arc<PoolSeries>,
     /// Who is usable, and what live traffic says of it.

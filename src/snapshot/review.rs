@@ -95,6 +95,8 @@ impl Pool {
         for (place, member) in self.members.iter().enumerate() {
             let aside = self.squad.aside(place, selection.seen[place]);
             member.backend.condition().set_aside(aside.map(|(state, why)| (state, Arc::from(why))));
+            // At once: an ejection may be over before anybody looks again.
+            member.series.note_condition(now);
         }
         let roster = Roster::compile(&selection, &self.squad, self.algorithm, &self.memory);
         let serves = !roster.candidates.is_empty();
@@ -153,5 +155,51 @@ pub fn ejection(cause: Cause) -> Ejection {
         Cause::Ratio => Ejection::FailureRatio,
         Cause::Latency => Ejection::Latency,
         Cause::Trial => Ejection::Trial,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{compile, vocabulary};
+    use super::*;
+    use crate::backend::epoch;
+    use crate::config;
+    use crate::observe::Metrics;
+
+    const FILE: &str = r#"
+        [[listener]]
+        bind = ["127.0.0.1:0"]
+        pool = "crm"
+
+        [pool.crm]
+        backends = ["127.0.0.1:1", "127.0.0.1:2"]
+        health.path = "/"
+    "#;
+
+    #[test]
+    fn an_ejection_that_is_soon_over_is_an_outage_with_its_cause() {
+        let config = config::read("test", FILE, &vocabulary()).config.unwrap();
+        let at = |ms| epoch() + Duration::from_millis(ms);
+        let snapshot = compile(&config, None, &Metrics::new(1), 1024, None, at(0));
+        snapshot.enter(at(0));
+        let pool = &snapshot.pools[0];
+        pool.begin(at(0));
+        let ill = Moment::of(at(1_000));
+        for _ in 0..5 {
+            pool.squad.count(0, ill);
+            pool.squad.went_badly(0, ill, ill);
+        }
+        pool.review(at(1_000));
+        assert!(pool.squad.check_passed(0, Moment::of(at(1_200)), Moment::of(at(1_200))));
+        pool.review(at(1_200));
+
+        let series = &pool.members[0].series;
+        let read = series.availability(at(2_000));
+        let whole = (Duration::from_millis(1_800), Duration::from_millis(200), 1);
+        assert_eq!((read.uptime, read.downtime, read.failures), whole);
+        assert_eq!(&*series.outages(at(2_000))[0].cause, "5 failures in a row; for 10s");
+        assert_eq!(pool.series.availability(at(2_000)).unwrap().failures, 0, "the other one served");
+        let route = snapshot.routings[0].account.account().availability(at(2_000)).unwrap();
+        assert_eq!((route.uptime, route.failures), (Duration::from_secs(2), 0));
     }
 }

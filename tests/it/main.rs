@@ -34,6 +34,7 @@ mod http2;
 mod http2_limits;
 mod http2_siege;
 mod large;
+mod ledger;
 mod lifecycle;
 mod limits;
 mod logins;

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::*;
-use crate::admin::{Change, Findings, House, Missing, Reload, serve};
+use crate::admin::{
+    AvailabilityView, BurnView, Change, Findings, House, Missing, Reload, RouteView, SloView, TrafficView,
+    serve,
+};
 use crate::observe::Metrics;
 
 /// Answers one connection with `answer`; gives its address, and what was asked.
@@ -46,6 +49,21 @@ fn view() -> PoolView {
         availability_ratio: 0.99999,
         mtbf_seconds: None,
         mttr_seconds: None,
+        outages: Vec::new(),
+    };
+    let traffic = TrafficView { succeeded: 99, failed: 1, success_ratio: Some(0.99) };
+    let burn = BurnView {
+        objective_ratio: 0.999,
+        budget_remaining_ratio: 0.25,
+        burn_rate_5m: 0.0,
+        burn_rate_1h: 3.0,
+        burn_rate_6h: 1.5,
+    };
+    let slo = SloView {
+        window_seconds: 2_592_000.0,
+        availability: Some(burn),
+        latency: None,
+        latency_seconds: None,
     };
     let backend = BackendView {
         ejections: 0,
@@ -65,12 +83,15 @@ fn view() -> PoolView {
         idle_connections: 1,
         requests: 12,
         availability: availability.clone(),
+        traffic: traffic.clone(),
         latency: None,
     };
     PoolView {
         name: "crm".to_owned(),
         balance: "random".to_owned(),
         availability: Some(availability),
+        traffic,
+        slo: Some(slo),
         backends: vec![backend],
     }
 }
@@ -78,8 +99,15 @@ fn view() -> PoolView {
 #[test]
 fn the_table_says_state_and_why() {
     let text = table(&[view()]);
-    let lines = text.lines().collect::<Vec<_>>();
-    assert_eq!(lines[0], "pool crm (random): DOWN for 1m5s, status 503, available 99.99 %");
+    let mut lines = text.lines().collect::<Vec<_>>();
+    assert_eq!(
+        lines[0],
+        "pool crm (random): DOWN for 1m5s, status 503, available 99.99 %, failures 1; of its requests 99.00 % succeeded"
+    );
+    assert_eq!(
+        lines.remove(1),
+        "  availability 99.900000 %: 25.00 % of the error budget left; burn rate 0.00 (5m), 3.00 (1h), 1.50 (6h)"
+    );
     assert!(lines[1].contains("BACKEND") && lines[1].ends_with("WHY"));
     for part in ["app1 (backup)", "app.internal:80 (10.0.0.1:80)", " down ", "2 (1 idle)", "\u{fffd}[31m503"]
     {
@@ -162,6 +190,10 @@ impl House for Stubborn {
             return Err(Missing { what: "pool", name: pool.to_owned(), near: Some("crm".to_owned()) });
         }
         Ok(BackendView { weight: change.weight.flatten().unwrap_or(1), ..view().backends[0].clone() })
+    }
+
+    fn routes(&self) -> Vec<RouteView> {
+        Vec::new()
     }
 
     fn token(&self) -> Option<String> {

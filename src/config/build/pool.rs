@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Places, PoolPlaces, sticky, tls, unique};
+use super::{Places, PoolPlaces, slo, sticky, tls, unique};
 use crate::config::Vocabulary;
 use crate::config::model::{
     Backend, HashKey, Health, HealthKind, PassHost, Passive, Pool, PoolTimeouts, Retry, RetryOn, SendProxy,
@@ -61,6 +61,7 @@ pub(super) fn build(
         timeouts: timeouts(section.table("timeouts").unwrap_or(&none)),
         retry: retry(retry_section),
         sticky: sticky::build(name, section, findings),
+        slo: slo::build(section, findings),
     }
 }
 

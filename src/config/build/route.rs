@@ -1,6 +1,6 @@
 //! `[[route]]`
 
-use super::{Names, Places, unique};
+use super::{Names, Places, slo, unique};
 use crate::config::model::{Match, Route};
 use crate::config::report::Findings;
 use crate::config::walk::{Item, Section, Value};
@@ -60,6 +60,7 @@ fn build(
         pool: pool.unwrap_or(0),
         timeout: section.duration("timeout"),
         access_log: section.boolean("access_log").unwrap_or(true),
+        slo: slo::build(section, findings),
     }
 }
 

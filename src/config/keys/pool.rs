@@ -113,7 +113,12 @@ pub(super) static POOL: &[Key] = &[
         doc: "Keeps a client at its backend, by a cookie that the client cannot read, change or make up. What it \
               does while backends come and go stands in balancing.md.",
     },
-    Key { name: "slo", kind: Kind::Later("table", &SLO), default: NONE, doc: "Objectives." },
+    Key {
+        name: "slo",
+        kind: Kind::Table(super::slo::SLO),
+        default: NONE,
+        doc: "Objectives for the requests of the routes that lead here: error budget and burn rates.",
+    },
 ];
 
 static BACKEND: &[Key] = &[
@@ -375,10 +380,4 @@ static PASSIVE: &[Key] = &[
 static AGENT: &[Key] = &[
     later("port", "integer", "none", "Where the agent listens."),
     later("interval", "duration", "none", "Between questions."),
-];
-pub(super) static SLO: [Key; 4] = [
-    later("availability", "number", "none", "Percent of requests that succeed."),
-    later("latency", "duration", "none", "What counts as fast."),
-    later("latency_ratio", "number", "none", "Percent of requests that are fast."),
-    later("window", "duration", "none", "Over which time."),
 ];

@@ -90,7 +90,12 @@ pub(super) static ROUTE: &[Key] = &[
         default: NONE,
         doc: "Keeps answers (RFC 9111).",
     },
-    Key { name: "slo", kind: Kind::Later("table", &super::pool::SLO), default: NONE, doc: "Objectives." },
+    Key {
+        name: "slo",
+        kind: Kind::Table(super::slo::SLO),
+        default: NONE,
+        doc: "Objectives for its requests: error budget and burn rates.",
+    },
     key(
         "access_log",
         Kind::Boolean,

@@ -52,7 +52,14 @@ pub(super) static SERVER: &[Key] = &[
         "`Via` on requests and responses (RFC 9110 7.6.3). nginx backends stop compressing when they see it \
          (`gzip_proxied`).",
     ),
-    later("state_file", "string", "none", "Keeps the availability ledger over a restart."),
+    Key {
+        name: "state_file",
+        kind: Kind::Text(Syntax::File),
+        default: NONE,
+        doc: "Keeps the availability ledger and the error budgets over a restart; what happened within the last second \
+              may be lost. Its directory must exist and be writable, for the file is replaced now and then. One process at \
+              a time holds it. A relative name counts from the working directory. A reload cannot change it.",
+    },
 ];
 
 pub(super) static ADMIN: &[Key] = &[
