@@ -9,6 +9,7 @@ pub mod config;
 pub mod drain;
 pub mod http;
 pub mod observe;
+pub mod queue;
 pub mod resilience;
 pub mod route;
 pub mod sticky;

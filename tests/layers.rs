@@ -46,7 +46,12 @@ const ROOMS: &[Room] = &[
     room("timer", "deadlines of one worker, checked lazily; knows nobody", &[]),
     room("wire", "sockets and their buffers: what reads and writes have in common; knows nobody", &[]),
     room("drain", "signals the end and waits for it; knows nobody", &[]),
-    room("backend", "one backend's identity, counters, state and lease; knows no sockets, no metrics", &[]),
+    room("queue", "keeps who waits for a place, and calls them in order; knows nobody", &[]),
+    room(
+        "backend",
+        "one backend's identity, counters, state and lease; knows no sockets, no metrics",
+        &["queue"],
+    ),
     room("route", "tells which rule takes a request; knows no config, no upstream", &["http"]),
     room("resilience", "decides on retries and limits from facts given; pure: no I/O", &[]),
     room("sticky", "the cookie that keeps a client at its backend: make and read; pure: knows no HTTP", &[]),
@@ -68,7 +73,7 @@ const ROOMS: &[Room] = &[
     room(
         "simulate",
         "plays pools on a virtual clock with the very code of the daemon; knows no sockets, no config",
-        &["backend", "balance", "resilience", "roster"],
+        &["backend", "balance", "queue", "resilience", "roster"],
     ),
     // reach
     room(
@@ -96,6 +101,7 @@ const ROOMS: &[Room] = &[
             "health",
             "http",
             "observe",
+            "queue",
             "resilience",
             "roster",
             "route",
@@ -116,6 +122,7 @@ const ROOMS: &[Room] = &[
             "drain",
             "http",
             "observe",
+            "queue",
             "resilience",
             "roster",
             "route",
