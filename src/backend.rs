@@ -7,12 +7,14 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
+
+use crate::queue::Queue;
 
 mod clock;
 mod condition;
@@ -64,6 +66,11 @@ pub struct Backend {
     conduct: Conduct,
     orders: Orders,
     probe_wanted: Notify,
+    /// Where requests wait for a place here.
+    queue: OnceLock<Arc<Queue>>,
+    /// How many wait for a connection to close.
+    wanting: AtomicU32,
+    closed: Notify,
 }
 
 impl Backend {
@@ -88,6 +95,9 @@ impl Backend {
             conduct: Conduct::new(),
             orders: Orders::default(),
             probe_wanted: Notify::new(),
+            queue: OnceLock::new(),
+            wanting: AtomicU32::new(0),
+            closed: Notify::new(),
         })
     }
 
@@ -155,9 +165,26 @@ impl Backend {
         self.idle_connections.load(Ordering::Relaxed)
     }
 
-    /// The gauge behind [`Self::connections`]; moved only by `upstream`.
-    pub fn connections_gauge(&self) -> &AtomicU32 {
-        &self.connections
+    /// Counts a connection that is to be opened, unless `limit` are open already (0: no limit).
+    pub fn open_connection(&self, limit: u32) -> bool {
+        let one_more = |before| (limit == 0 || before < limit).then_some(before + 1);
+        self.connections.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_ok()
+    }
+
+    /// A connection that was counted has closed.
+    pub fn connection_closed(&self) {
+        self.connections.fetch_sub(1, Ordering::SeqCst);
+        if self.wanting.load(Ordering::SeqCst) != 0 {
+            self.closed.notify_one();
+        }
+    }
+
+    /// Waits until a connection has closed, at most so long: those that close between a look at
+    /// [`Self::connections`] and this may be missed.
+    pub async fn until_connection_closed(&self, at_most: Duration) {
+        let _counted = Wanting::begin(self);
+        // Nothing is missed but time.
+        let _ = tokio::time::timeout(at_most, self.closed.notified()).await;
     }
 
     /// The gauge behind [`Self::idle_connections`]; moved only by `upstream`.
@@ -234,6 +261,12 @@ impl Backend {
         self.retired.load(Ordering::Acquire)
     }
 
+    /// From now on tells its pool's queue whenever a place is free. The first one stays: a backend is of one pool
+    /// for as long as it lives.
+    pub fn serves(&self, queue: &Arc<Queue>) {
+        self.queue.get_or_init(|| Arc::clone(queue));
+    }
+
     /// Asks the prober to look now: live traffic failed to connect.
     pub fn want_probe(&self) {
         self.probe_wanted.notify_one();
@@ -255,6 +288,22 @@ impl Drop for Tunnel {
     }
 }
 
+/// Counts one who waits for a connection to close.
+struct Wanting<'a>(&'a Backend);
+
+impl<'a> Wanting<'a> {
+    fn begin(backend: &'a Backend) -> Self {
+        backend.wanting.fetch_add(1, Ordering::SeqCst);
+        Self(backend)
+    }
+}
+
+impl Drop for Wanting<'_> {
+    fn drop(&mut self) {
+        self.0.wanting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// The right of one request (or tunnel) to be in flight at one backend; given back on drop.
 #[derive(Debug)]
 pub struct Lease {
@@ -267,12 +316,15 @@ pub struct Lease {
 
 impl Lease {
     /// Takes a lease unless `limit` requests are in flight already (0: no limit). The check and the
-    /// count are one step, so that workers racing for the last place cannot both have it.
+    /// count are one step, so that workers racing for the last place cannot both have it. One that is
+    /// refused never counts, not even for a moment: another could be refused for it, and wait for a place
+    /// that is free already.
     pub fn take(backend: &Arc<Backend>, limit: u32, now: Instant) -> Option<Self> {
-        let before = backend.in_flight.fetch_add(1, Ordering::AcqRel);
-        if limit != 0 && before >= limit {
-            backend.in_flight.fetch_sub(1, Ordering::AcqRel);
-            return None;
+        if limit == 0 {
+            backend.in_flight.fetch_add(1, Ordering::AcqRel);
+        } else {
+            let one_more = |before| (before < limit).then_some(before + 1);
+            backend.in_flight.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
         }
         let waits_since = backend.latency.is_measured().then(|| Moment::of(now));
         if let Some(since) = waits_since {
@@ -317,6 +369,11 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.wait_no_more();
-        self.backend.in_flight.fetch_sub(1, Ordering::AcqRel);
+        // Before the look at the queue, in an order that whoever joins it relies on: it sees the free place,
+        // or is seen here.
+        self.backend.in_flight.fetch_sub(1, Ordering::SeqCst);
+        if let Some(queue) = self.backend.queue.get() {
+            queue.freed(self.backend.id);
+        }
     }
 }

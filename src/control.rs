@@ -259,6 +259,9 @@ impl Control {
         };
         self.shared.store(Arc::clone(&new));
         self.watch_backends(&new);
+        // Who waits for a pool that has gone waits in vain.
+        let gone = old.pools.iter().filter(|pool| new.pool(&pool.name).is_none());
+        gone.for_each(|pool| pool.queue.look_again());
         let mut commands = self.parts.borrow_mut().sockets.take_commands();
         commands.iter_mut().for_each(|worker| worker.push(Command::Follow));
         self.send(commands).await;

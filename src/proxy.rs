@@ -1,6 +1,6 @@
 //! One request through its phases.
 //!
-//! admit → route → edit for the backend → pick (a lease is taken) → connect → send → the response head,
+//! admit → route → edit for the backend → pick (a lease is taken; where all are full, wait) → connect → send → the response head,
 //! judged: may it be tried elsewhere? → edit for the client → relay → release. One task drives both
 //! connections; nothing here crosses threads.
 
@@ -20,6 +20,7 @@ mod respond;
 mod stick;
 mod tunnel;
 mod upload;
+mod wait;
 mod worker;
 
 pub use client::{Client, Seat};

@@ -118,7 +118,7 @@ struct OpenGauge(Arc<Backend>);
 
 impl Drop for OpenGauge {
     fn drop(&mut self) {
-        self.0.connections_gauge().fetch_sub(1, std::sync::atomic::Ordering::AcqRel);
+        self.0.connection_closed();
     }
 }
 

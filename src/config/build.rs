@@ -42,6 +42,7 @@ pub(super) struct PoolPlaces {
     pub section: Span,
     pub backends: Span,
     pub hash_key: Option<Span>,
+    pub queue: Option<Span>,
     pub health_timeout: Span,
     pub health_method: Span,
     pub verify: Span,

@@ -19,6 +19,7 @@ pub(super) fn check(config: &Config, places: &Places, findings: &mut Findings) {
     for (pool, at) in config.pools.iter().zip(&places.pools) {
         slow_health(pool, at, findings);
         hash_key(pool, at, findings);
+        queue(pool, at, findings);
         no_active_backend(pool, at, findings);
         unsafe_retry(pool, at, findings);
         unverified(pool, at, findings);
@@ -100,6 +101,16 @@ fn hash_key(pool: &Pool, at: &super::build::PoolPlaces, findings: &mut Findings)
         let message = format!("`hash_key` has no effect with balance = \"{}\"", pool.balance);
         let one = Diagnostic::warning(Code::UnusedKey, span.clone(), message);
         findings.push(one.help(Some("only balance = \"hash\" reads it")));
+    }
+}
+
+fn queue(pool: &Pool, at: &super::build::PoolPlaces, findings: &mut Findings) {
+    if let Some(span) = &at.queue
+        && pool.backends.iter().all(|backend| backend.max_connections == 0)
+    {
+        let message = "`queue` has no effect where every backend takes any number of requests";
+        let one = Diagnostic::warning(Code::UnusedKey, span.clone(), message);
+        findings.push(one.help(Some("set `max_connections`")));
     }
 }
 

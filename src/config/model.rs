@@ -186,12 +186,23 @@ pub struct Route {
     pub matches: Match,
     /// Index into [`Config::pools`].
     pub pool: usize,
-    /// The whole request, retries included; `None`: no bound.
+    /// The whole request, queue and retries included; `None`: no bound.
     pub timeout: Option<Duration>,
     /// Whether its requests stand in the access log. Default true.
     pub access_log: bool,
     /// `slo`
     pub slo: Option<Slo>,
+    /// Default normal.
+    pub priority: Priority,
+}
+
+/// `priority` of a route
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // the names are the values
+pub enum Priority {
+    Low,
+    Normal,
+    High,
 }
 
 /// `match.*` of a route
@@ -225,6 +236,8 @@ pub struct Pool {
     pub hash_key: HashKey,
     /// Default for its backends; 0: no limit.
     pub max_connections: u32,
+    /// Where requests wait while all are full.
+    pub queue: Queue,
     /// What Host the backends see.
     pub pass_host: PassHost,
     /// How long the share of a backend grows that comes up; 0: it has it at once.
@@ -249,6 +262,15 @@ pub struct Pool {
     pub sticky: Option<Sticky>,
     /// `slo`
     pub slo: Option<Slo>,
+}
+
+/// `queue`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queue {
+    /// How many may wait; 0: none. Default 1024.
+    pub max: u32,
+    /// How long. Default 5 s.
+    pub timeout: Duration,
 }
 
 /// `hash_key`

@@ -12,6 +12,7 @@ use super::*;
 
 mod passive;
 mod protocols;
+mod queue;
 mod sticky;
 
 const BALANCE: [&str; 8] = [
@@ -269,7 +270,7 @@ fn shapes_are_read_as_the_contract_says() {
 
 #[test]
 fn later_versions_bring_the_rest() {
-    for line in ["max_connections = 'adaptive'", "hedge = false", "queue = { max = 1 }"] {
+    for line in ["max_connections = 'adaptive'", "hedge = false", "load_header = 'x'"] {
         let all = found(&format!("{SMALL}{line}\n"));
         assert!(all.len() == 1 && all[0].ends_with("not-supported-yet"), "{line}: {all:?}");
     }

@@ -140,6 +140,8 @@ fn pools(sheet: &mut Sheet, metrics: &Metrics, now: Instant) {
             sheet.add(&family::RETRIES, &[pool, reason.name()], series.retries(reason) as f64);
         }
         sheet.add(&family::RETRY_BUDGET_EXHAUSTED, &[pool], series.budget_exhaustions() as f64);
+        sheet.add(&family::QUEUE_LENGTH, &[pool], series.waiting() as f64);
+        sheet.add_distribution(&family::QUEUE_SECONDS, &[pool], &series.waits());
         sheet.add(&family::POOL_PANIC, &[pool], f64::from(series.is_panicking()));
         if let Some(figures) = series.availability(now) {
             sheet.add(&family::POOL_UP, &[pool], f64::from(figures.up));

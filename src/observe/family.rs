@@ -140,6 +140,10 @@ families! {
         "Further tries of requests."
     RETRY_BUDGET_EXHAUSTED COUNTER "equipoise_retry_budget_exhausted_total" ["pool"]
         "Further tries that were due but not made, because the retry budget was spent."
+    QUEUE_LENGTH GAUGE "equipoise_queue_length" ["pool"]
+        "Requests that wait because every backend has max_connections in flight, over all workers."
+    QUEUE_SECONDS HISTOGRAM "equipoise_queue_seconds" ["pool"]
+        "How long requests waited, of those that had to, however their waiting ended."
     CONFIG_RELOADS COUNTER "equipoise_config_reloads_total" ["result"]
         "Reloads of the configuration; the load at the start is not one."
     CONFIG_LAST_SUCCESSFUL GAUGE "equipoise_config_last_reload_successful" []

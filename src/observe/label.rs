@@ -260,8 +260,10 @@ closed_set! {
         Flood = "flood",
         /// No backend was usable: 503.
         NoBackend = "no_backend",
-        /// Every usable backend was full: 503.
+        /// Every usable backend was full, and so was the queue: 503.
         QueueFull = "queue_full",
+        /// Every usable backend was full for as long as it might wait: 503.
+        QueueTimeout = "queue_timeout",
         /// The route's `timeout` ended before a response head: 504.
         Deadline = "deadline",
     }

@@ -15,6 +15,7 @@ use super::shard::{Count, Sharded};
 use crate::backend::Backend;
 
 mod accounts;
+mod waits;
 
 pub use accounts::RouteAccount;
 
@@ -230,6 +231,9 @@ pub struct PoolSeries {
 struct PoolShard {
     retries: Counts<{ RetryReason::COUNT }>,
     budget_exhausted: Count,
+    queued: Count,
+    left_queue: Count,
+    waits: Lazy<Histogram>,
 }
 
 impl PoolSeries {

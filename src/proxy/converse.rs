@@ -269,7 +269,7 @@ impl Exchange<'_> {
 
     /// Where nothing more is read from the client, no event tells that it has reset the connection: looks
     /// now and then.
-    fn look_for_reset(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
+    pub(super) fn look_for_reset(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
         if self.is_time_to_look(cx) && self.client.stream.has_failed() {
             return Err(Fault::ClientLeft);
         }

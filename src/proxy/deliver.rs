@@ -35,12 +35,11 @@ impl Exchange<'_> {
     /// Sends the response whose head has been read, to its end.
     pub(super) async fn deliver(
         &mut self,
-        route: &Route,
+        (route, pool): (&Route, &Pool),
         attempt: &Attempt<'_>,
         mut connection: Box<Connection>,
         upload: &mut Upload,
     ) -> Result<(), Fault> {
-        let pool = &*route.pool;
         if self.scratch.response.interim == Interim::Switching && !upload.done {
             // Bytes of the request would be taken for the new protocol's.
             return Err(attempt.fault(crate::resilience::Failure::Invalid));
@@ -79,7 +78,7 @@ impl Exchange<'_> {
             connection.count_strays();
         }
         if response.keep_alive && upload.done {
-            self.keep(route, connection, keep_client);
+            self.keep((route, pool), connection, keep_client);
         }
         self.ended = match keep_client {
             true => Ended::Kept,
@@ -90,7 +89,7 @@ impl Exchange<'_> {
     }
 
     /// Keeps the backend's connection after a clean end: for everybody, or for this client alone.
-    fn keep(&mut self, route: &Route, connection: Box<Connection>, keep_client: bool) {
+    fn keep(&mut self, (route, pool): (&Route, &Pool), connection: Box<Connection>, keep_client: bool) {
         let own = self.bound || connection.announced().is_some();
         if own && !keep_client {
             return; // one that nobody will ask for again is better closed now
@@ -98,7 +97,7 @@ impl Exchange<'_> {
         if self.bound {
             return self.client.bonds.keep(route, connection, &self.worker.blocks);
         }
-        let keep_alive = route.pool.keep_alive;
+        let keep_alive = pool.keep_alive;
         let keep_for = match self.scratch.response.keep_alive_timeout {
             Some(told) => told.saturating_sub(Duration::from_secs(1)).min(keep_alive),
             None => keep_alive,

@@ -1,6 +1,7 @@
 //! One request from its head to the end of its response, as a list of steps.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::client::Client;
@@ -10,6 +11,7 @@ use super::pick::{Attempt, Tried, is_failure};
 use super::respond::{self, Extra};
 use super::stick::Stuck;
 use super::upload::Upload;
+use super::wait::{Turn, Wanted};
 use super::worker::Worker;
 use crate::backend::Moment;
 use crate::http::{self, Forwarding, Refusal, RequestHead, ResponseHead, Version};
@@ -198,28 +200,30 @@ impl<'a> Exchange<'a> {
         let repeatable = (listed && pool.retry.attempts > 0) || self.request.method.is_idempotent();
         let mut upload =
             Upload::new(self.request.body, self.listener, repeatable.then_some(pool.retry_buffer));
-        let mut tried = Tried::default();
-        let mut own = self.client.bonds.take(route, &self.worker.blocks);
-        self.bound = own.is_some() || http::carries_login(&self.request.fields);
+        let mut wanted = Wanted::new(self.client.bonds.take(route, &self.worker.blocks), listed);
+        self.bound = wanted.own.is_some() || http::carries_login(&self.request.fields);
+        let (mut newer, mut turn): (Option<Arc<Pool>>, Option<Box<Turn>>) = (None, None);
         loop {
-            let member = own.as_ref().and_then(|connection| pool.member(connection.backend()));
-            let mut attempt = match member {
-                Some(member) => self.stay(route, member, &mut own)?,
-                None => {
-                    own = None;
-                    self.pick(pool, &mut tried, listed)?
+            let pool = &**newer.as_ref().unwrap_or(&route.pool);
+            let mut attempt = match self.place(route, pool, &mut wanted, &mut turn) {
+                Err(Fault::PoolFull) => {
+                    // In a box: few wait, and every exchange would hold room for it.
+                    Box::pin(self.wait(route, &mut newer, &mut wanted, &mut turn)).await?;
+                    continue;
                 }
+                placed => placed?,
             };
+            let Wanted { tried, own, .. } = &mut wanted;
             self.held = own.is_some();
             let tried_once = self.attempt(pool, &mut attempt, &mut upload, own.take()).await;
             self.unread = !upload.pipe.has_ended();
             let failure = match tried_once? {
                 Ok(connection) => match self.retried_status(pool, attempt.is_trial) {
-                    Some(failure) if self.may_retry(pool, &attempt, failure, listed, &upload, &mut tried) => {
+                    Some(failure) if self.may_retry(pool, &attempt, failure, listed, &upload, tried) => {
                         continue;
                     }
                     _ => {
-                        let delivered = self.deliver(route, &attempt, connection, &mut upload).await;
+                        let delivered = self.deliver((route, pool), &attempt, connection, &mut upload).await;
                         match delivered {
                             Ok(()) => attempt.went_well(pool),
                             Err(Fault::Cut) => attempt.went_badly(pool, Moment::of(Instant::now())),
@@ -230,7 +234,7 @@ impl<'a> Exchange<'a> {
                 },
                 Err(fault) => fault,
             };
-            if !self.may_retry(pool, &attempt, failure, listed, &upload, &mut tried) {
+            if !self.may_retry(pool, &attempt, failure, listed, &upload, tried) {
                 return Err(attempt.fault(failure));
             }
         }

@@ -29,8 +29,10 @@ pub enum Fault {
     NoRoute,
     /// Pool: no backend is usable.
     NoBackend,
-    /// Pool: every usable backend is full.
+    /// Pool: every usable backend is full, and the queue too.
     PoolFull,
+    /// Pool: every usable backend was full for as long as a request may wait.
+    QueueTimeout,
     /// Ours: the route's timeout has passed.
     Deadline,
     /// Backend: no response came.
@@ -79,6 +81,7 @@ impl Fault {
             Self::NoRoute => (404, Some(Reason::NoRoute), true),
             Self::NoBackend => (503, Some(Reason::NoBackend), true),
             Self::PoolFull => (503, Some(Reason::QueueFull), true),
+            Self::QueueTimeout => (503, Some(Reason::QueueTimeout), true),
             Self::Deadline => (504, Some(Reason::Deadline), true),
             Self::Backend(Failure::Timeout) | Self::ConnectTimeout => (504, None, true),
             Self::Backend(Failure::Status(status)) => (status, None, true),
@@ -108,7 +111,7 @@ impl Fault {
 
     /// Seconds after which it is worth to come back.
     pub(super) fn retry_after(self) -> Option<u32> {
-        matches!(self, Self::NoBackend | Self::PoolFull).then_some(1)
+        matches!(self, Self::NoBackend | Self::PoolFull | Self::QueueTimeout).then_some(1)
     }
 }
 
@@ -142,6 +145,7 @@ mod tests {
             (Fault::NoRoute, Some(404), true),
             (Fault::NoBackend, Some(503), true),
             (Fault::PoolFull, Some(503), true),
+            (Fault::QueueTimeout, Some(503), true),
             (Fault::Deadline, Some(504), true),
             (Fault::Backend(Failure::Connect), Some(502), true),
             (Fault::Backend(Failure::Reset), Some(502), true),

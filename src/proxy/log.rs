@@ -1,7 +1,7 @@
 //! What an exchange leaves in the access log.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::client::Client;
 use super::exchange::Exchange;
@@ -22,6 +22,10 @@ pub(super) struct Note<'a> {
     /// Taken when the line is written.
     log: Option<&'a Log>,
     pub(super) route: Option<&'a Route>,
+    /// Since when it has been in the pool's queue.
+    queued: Option<Instant>,
+    /// How long it was there before.
+    waited: Duration,
     /// That of the last try.
     backend: Option<Arc<Backend>>,
     /// When it was reached.
@@ -50,6 +54,18 @@ impl<'a> Note<'a> {
         (self.connected, self.heard) = (None, None);
     }
 
+    /// It waits in the queue from now on.
+    pub(super) fn queue(&mut self, now: Instant) {
+        (self.queued, self.backend) = (Some(now), None);
+        (self.connected, self.heard) = (None, None);
+    }
+
+    /// It has left the queue for a backend.
+    pub(super) fn leave_queue(&mut self, now: Instant) {
+        let since = self.queued.take();
+        self.waited += since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+    }
+
     /// All that has been written so far, but `body` bytes, are heads.
     pub(super) fn heads_end(&mut self, client: &Client, body: usize) {
         if self.log.is_some() {
@@ -59,10 +75,11 @@ impl<'a> Note<'a> {
 
     fn times(&self, began: Instant, complete: Instant, ended: Instant) -> Times {
         let between = |from: Instant, to: Instant| to.saturating_duration_since(from);
+        let waited = self.waited + self.queued.map_or(Duration::ZERO, |since| between(since, ended));
         Times {
             receive: Some(between(began, complete)),
-            queue: self.backend.is_some().then_some(std::time::Duration::ZERO),
-            connect: self.connected.map(|connected| between(complete, connected)),
+            queue: (self.backend.is_some() || self.queued.is_some()).then_some(waited),
+            connect: self.connected.map(|connected| between(complete, connected).saturating_sub(waited)),
             response: self.connected.zip(self.heard).map(|(connected, heard)| between(connected, heard)),
             transfer: self.heard.map(|heard| between(heard, ended)),
             first_byte: self.heard.map(|heard| between(began, heard)),
@@ -75,6 +92,7 @@ impl<'a> Note<'a> {
             (_, _, Some(_)) => b'D',
             (_, Some(_), _) => b'H',
             (Some(_), ..) => b'C',
+            (None, ..) if self.queued.is_some() => b'Q',
             (None, ..) => b'R',
         };
         let Some(fault) = fault else { return if cut { [b'K', phase] } else { *b"--" } };
@@ -82,7 +100,7 @@ impl<'a> Note<'a> {
             Fault::Redirected | Fault::LastHop => *b"LR",
             Fault::NoRoute => *b"PR",
             Fault::NoBackend | Fault::Backend(Failure::Connect) => *b"SC",
-            Fault::PoolFull => *b"sQ",
+            Fault::PoolFull | Fault::QueueTimeout => *b"sQ",
             Fault::ConnectTimeout => *b"sC",
             Fault::Backend(Failure::Reset) => *b"SH",
             Fault::Backend(Failure::Timeout) => *b"sH",

@@ -23,6 +23,8 @@ pub(super) struct Tried {
     pub(super) connect_failed: bool,
     /// Some byte of the request went to one of them.
     pub(super) sent: bool,
+    /// Others are left and worth waiting for: none of those tried is used again.
+    pub(super) waits: bool,
 }
 
 /// A try at one backend.
@@ -161,7 +163,7 @@ impl Exchange<'_> {
                     }
                     passed.push(index); // another worker took the last place
                 }
-                None if !tried.backends.is_empty() => {
+                None if !tried.backends.is_empty() && !tried.waits => {
                     tried.backends.clear();
                     passed.clear();
                 }

@@ -20,8 +20,9 @@ use crate::backend::{Backend, Identity, Moment};
 use crate::balance::{self, KeySource, Memory};
 use crate::config;
 use crate::health::{Check, HttpCheck, Kind};
-use crate::http::{HeadLimits, HeadPolicy, OWN_ERRORS, Underscores};
+use crate::http::{HeadLimits, HeadPolicy, OWN_ERRORS};
 use crate::observe::{CertificateLabel, Metrics};
+use crate::queue::Queue;
 use crate::resilience::RetryBudget;
 use crate::route::{Host, Rule, Table};
 use crate::tls::TicketKeys;
@@ -107,6 +108,8 @@ fn compile_pool(
         compile_member(pool, backend, security, before, metrics, now)
     };
     let members: Vec<Member> = pool.backends.iter().map(member).collect();
+    let queue = before.map_or_else(Arc::<Queue>::default, |before| Arc::clone(&before.queue));
+    members.iter().for_each(|member| member.backend.serves(&queue));
     let memory = before.map_or_else(|| Arc::new(Memory::default()), |p| Arc::clone(&p.memory));
     let budget =
         before.map_or_else(|| Arc::new(RetryBudget::new(pool.retry.budget)), |p| Arc::clone(&p.budget));
@@ -141,6 +144,9 @@ fn compile_pool(
         keep_alive: pool.timeouts.keep_alive,
         sticky: rules::sticky(pool),
         objective: pool.slo.as_ref().map(routing::compile_objective),
+        queue,
+        queue_max: pool.queue.max as usize,
+        queue_timeout: pool.queue.timeout,
         series: metrics.pool(&pool.name),
         origination,
         memory,
@@ -304,7 +310,7 @@ impl Listeners<'_> {
                 max_fields: usize::from(listener.limits.max_headers),
             },
             policy: HeadPolicy {
-                underscores: compile_underscores(listener.underscores),
+                underscores: rules::underscores(listener.underscores),
                 allow_connect: listener.allow_connect,
             },
             max_body: listener.limits.max_body_size,
@@ -347,6 +353,7 @@ impl Listeners<'_> {
         )
     }
 
+    /// `route` is `None` for what the listener sends to its own pool.
     fn route(
         &self,
         listener: &config::Listener,
@@ -359,6 +366,7 @@ impl Listeners<'_> {
             pool: Arc::clone(&self.pools[pool]),
             timeout: route.and_then(|route| route.timeout),
             access_log: route.is_none_or(|route| route.access_log),
+            class: route.map(|route| rules::class(route.priority)).unwrap_or_default(),
             series: self.metrics.route(&listener.name, name),
         }
     }
@@ -373,15 +381,6 @@ fn label_of(facts: &crate::tls::Facts) -> CertificateLabel {
         name: facts.name.as_str().into(),
         serial: facts.serial.as_str().into(),
         not_after: facts.not_after,
-    }
-}
-
-fn compile_underscores(written: config::Underscores) -> Underscores {
-    match written {
-        config::Underscores::Safe => Underscores::Safe,
-        config::Underscores::Allow => Underscores::Allow,
-        config::Underscores::Drop => Underscores::Drop,
-        config::Underscores::Reject => Underscores::Reject,
     }
 }
 

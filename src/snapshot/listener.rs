@@ -13,6 +13,7 @@ use super::pool::Pool;
 use crate::access::Log;
 use crate::http::{HeadLimits, HeadPolicy};
 use crate::observe::{ListenerSeries, RouteSeries};
+use crate::queue::Class;
 use crate::route::Table;
 
 /// One listener.
@@ -136,6 +137,8 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// Whether its requests stand in the access log.
     pub access_log: bool,
+    /// Who of those that wait for the pool goes first.
+    pub class: Class,
     /// Its counters.
     pub series: Arc<RouteSeries>,
 }

@@ -13,6 +13,7 @@ use crate::backend::Backend;
 use crate::balance::{Algorithm, Memory};
 use crate::health::Check;
 use crate::observe::{BackendSeries, Objective, PoolSeries};
+use crate::queue::Queue;
 use crate::resilience::{Policy, RetryBudget};
 use crate::roster::Squad;
 use crate::sticky::Sticky;
@@ -55,6 +56,12 @@ pub struct Pool {
     pub sticky: Option<Sticky>,
     /// What is promised of it.
     pub objective: Option<Objective>,
+    /// Who waits for a place; the same one after a reload.
+    pub queue: Arc<Queue>,
+    /// How many may wait there.
+    pub queue_max: usize,
+    /// How long each of them may.
+    pub queue_timeout: Duration,
     /// Its counters.
     pub series: Arc<PoolSeries>,
     /// Who is usable, and what live traffic says of it.

@@ -104,6 +104,7 @@ impl Pool {
         self.series.set_serving(serves, cause, now);
         self.series.set_panicking(selection.panics);
         self.roster.store(Arc::new(roster));
+        self.queue.look_again();
         if selection.panics != notes.panics {
             if selection.panics {
                 tracing::warn!(target: "equipoise::roster", pool = &*self.name, "panic: so few backends are well that all are used");

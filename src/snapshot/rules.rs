@@ -1,4 +1,4 @@
-//! What the file says of who is usable, who stays, and who tries again.
+//! What the file says of who is usable, who stays, who tries again, who goes first, and what is let through.
 
 use std::sync::Arc;
 
@@ -6,6 +6,8 @@ use tokio::sync::Notify;
 
 use super::pool::{Member, Pool};
 use crate::config;
+use crate::http::Underscores;
+use crate::queue::Class;
 use crate::resilience::{Passive, Policy};
 use crate::roster::{self, Keeper, Rules, Squad};
 use crate::sticky::Sticky;
@@ -67,5 +69,24 @@ fn passive(passive: &config::Passive) -> Passive {
         eject_for: passive.eject_for,
         max_ejected: passive.max_ejected,
         end_by_check: passive.end_by_check,
+    }
+}
+
+/// Who of those that wait goes first.
+pub(super) fn class(priority: config::Priority) -> Class {
+    match priority {
+        config::Priority::High => Class::High,
+        config::Priority::Normal => Class::Normal,
+        config::Priority::Low => Class::Low,
+    }
+}
+
+/// What becomes of fields with an underscore in their names.
+pub(super) fn underscores(written: config::Underscores) -> Underscores {
+    match written {
+        config::Underscores::Safe => Underscores::Safe,
+        config::Underscores::Allow => Underscores::Allow,
+        config::Underscores::Drop => Underscores::Drop,
+        config::Underscores::Reject => Underscores::Reject,
     }
 }

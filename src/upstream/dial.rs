@@ -4,7 +4,6 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -18,8 +17,8 @@ use crate::backend::Backend;
 use crate::tls::Secure;
 use crate::wire::{Buffer, MAX_UNSENT, Outgoing, Session, Stream};
 
-/// How often a worker that waits for a place looks again.
-const RECHECK: Duration = Duration::from_millis(1);
+/// How often a worker that waits for a place looks again, beside whenever a connection closes.
+const RECHECK: Duration = Duration::from_millis(2);
 
 /// Why no connection was opened. In every case nothing of the request was sent.
 #[derive(Debug, thiserror::Error)]
@@ -147,18 +146,15 @@ impl<'a> Dialing<'a> {
 
     /// Counts the connection, once the backend has room for it.
     async fn take_place(&self) -> Result<OpenGauge, DialError> {
-        let gauge = self.backend.connections_gauge();
         loop {
-            let before = gauge.fetch_add(1, Ordering::AcqRel);
-            if self.limit == 0 || before < self.limit {
+            if self.backend.open_connection(self.limit) {
                 return Ok(OpenGauge(Arc::clone(&self.backend)));
             }
-            gauge.fetch_sub(1, Ordering::AcqRel);
             if Instant::now() >= self.deadline {
                 return Err(DialError::NoPlace(self.timeout));
             }
             self.upstream.fleet.ask_to_close_one(self.backend.id());
-            tokio::time::sleep(RECHECK).await;
+            self.backend.until_connection_closed(RECHECK).await;
         }
     }
 

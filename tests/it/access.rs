@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -11,7 +12,7 @@ use serde_json::Value;
 use crate::certificates::Authority;
 use crate::client::{connect, get, once};
 use crate::config::{Config, over};
-use crate::daemon::{Daemon, until};
+use crate::daemon::{Daemon, pause, until};
 use crate::load;
 use crate::origin::{Gate, Origin};
 use crate::tls::{fetch, tls};
@@ -309,4 +310,33 @@ fn tls_and_certificates_are_told() {
         event["message"] == "certificate is shown" && event["serial"] != shown["serial"]
     });
     daemon.logged("certificate is no longer shown");
+}
+
+/// The time in the pool's queue is none of the connection's.
+#[test]
+fn the_time_in_the_queue_is_told_apart() {
+    let (place, gate) = (Place::new(), Gate::default());
+    let origin = Origin::holding(&gate);
+    let keys =
+        "format = \"json\"\nfields = [\"target\", \"termination\", \"queue_ms\", \"connect_ms\", \"reason\"]";
+    let limit = "max_connections = 1\nqueue.timeout = \"300ms\"";
+    let daemon = Daemon::start(&logging(&origin, &place, keys).pool(limit));
+    let mut busy = connect(daemon.web);
+    busy.send("GET /held HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    until("the place is taken", || (origin.in_flight() == 1).then_some(()));
+    assert_eq!(get(daemon.web, "/late").status(), 503);
+    let late = place.json(1).remove(0);
+    assert_eq!((&late["termination"], &late["reason"]), (&"sQ".into(), &"queue_timeout".into()));
+    assert!(milliseconds(&late, &["queue_ms"]) >= 300.0, "{late}");
+    let mut waits = connect(daemon.web);
+    waits.send("GET /waits HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    until("it waits", || (daemon.metric("equipoise_queue_length", &[]) == 1.0).then_some(()));
+    pause(Duration::from_millis(50));
+    gate.open();
+    assert_eq!(busy.response("GET").unwrap().status(), 200);
+    assert_eq!(waits.response("GET").unwrap().status(), 200);
+    let lines = place.json(3);
+    let line = lines.iter().find(|line| line["target"] == "/waits").unwrap();
+    let (queue, connect) = (milliseconds(line, &["queue_ms"]), milliseconds(line, &["connect_ms"]));
+    assert!(queue >= 50.0 && connect < queue && line["termination"] == "--", "{line}");
 }

@@ -119,12 +119,12 @@ fn bodies_have_bounds() {
     assert_eq!(origin.requests(), 2);
 }
 
-/// One truth over both workers; above it 503 at once.
+/// One truth over both workers; above it 503 at once where nobody may wait.
 #[test]
 fn a_pool_bounds_what_is_in_flight() {
     let gate = Gate::default();
     let origin = Origin::holding(&gate);
-    let daemon = Daemon::start(&over(&[origin.address]).pool("max_connections = 3"));
+    let daemon = Daemon::start(&over(&[origin.address]).pool("max_connections = 3\nqueue.max = 0"));
     let mut busy = [(); 3].map(|()| connect(daemon.web));
     for wire in &mut busy {
         wire.send(HELD).unwrap();
@@ -152,7 +152,7 @@ fn a_pool_bounds_what_is_in_flight() {
 #[test]
 fn a_pool_bounds_what_is_in_flight_under_a_storm() {
     let origin = Origin::answering("well");
-    let daemon = Daemon::start_alone(&over(&[origin.address]).pool("max_connections = 4"));
+    let daemon = Daemon::start_alone(&over(&[origin.address]).pool("max_connections = 4\nqueue.max = 0"));
     let report = load::closed(daemon.web, 32, 5_000);
     assert!(origin.most_in_flight() <= 4, "{}", origin.most_in_flight());
     assert!(

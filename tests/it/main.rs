@@ -44,6 +44,7 @@ mod passive;
 mod proxy_haproxy;
 mod proxy_in;
 mod proxy_out;
+mod queue;
 mod reload;
 mod retries;
 mod shapes;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{Places, PoolPlaces, slo, sticky, tls, unique};
 use crate::config::Vocabulary;
 use crate::config::model::{
-    Backend, HashKey, Health, HealthKind, PassHost, Passive, Pool, PoolTimeouts, Retry, RetryOn, SendProxy,
+    Backend, HashKey, Health, HealthKind, PassHost, Passive, Pool, PoolTimeouts, Queue, Retry, RetryOn,
+    SendProxy,
 };
 use crate::config::report::{Code, Diagnostic, Findings, Span};
 use crate::config::walk::{Section, Value};
@@ -46,6 +47,7 @@ pub(super) fn build(
         balance: section.text("balance").unwrap_or_default().to_owned(),
         hash_key,
         max_connections,
+        queue: queue(section.table("queue").unwrap_or(&none)),
         pass_host,
         slow_start: section.duration("slow_start").unwrap_or_default(),
         panic_threshold: section.fraction("panic_threshold").unwrap_or(0.0),
@@ -70,6 +72,7 @@ fn pool_places(section: &Section, health: Option<&Section>, retry: &Section) -> 
         section: section.span.clone(),
         backends: section.given("backends").map_or_else(|| section.span.clone(), |entry| entry.key.clone()),
         hash_key: section.given("hash_key").map(|entry| entry.key.clone()),
+        queue: section.given("queue").map(|entry| entry.key.clone()),
         health_timeout: health.map(|health| health.place("timeout")).unwrap_or_default(),
         health_method: health.map(|health| health.place("method")).unwrap_or_default(),
         verify: section.table("tls").map(|tls| tls.place("verify")).unwrap_or_default(),
@@ -187,6 +190,13 @@ fn passive(section: &Section, findings: &mut Findings) -> Option<Passive> {
     refuse("window", passive.window > WINDOW_MAX, "a window is at most a day");
     refuse("eject_for", passive.eject_for > EJECT_MAX, "an ejection lasts at most 5 minutes");
     (section.boolean("enabled") != Some(false)).then_some(passive)
+}
+
+fn queue(section: &Section) -> Queue {
+    Queue {
+        max: section.number("max").map_or(0, to_u32),
+        timeout: section.duration("timeout").unwrap_or_default(),
+    }
 }
 
 fn timeouts(section: &Section) -> PoolTimeouts {

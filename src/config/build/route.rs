@@ -1,7 +1,7 @@
 //! `[[route]]`
 
 use super::{Names, Places, slo, unique};
-use crate::config::model::{Match, Route};
+use crate::config::model::{Match, Priority, Route};
 use crate::config::report::Findings;
 use crate::config::walk::{Item, Section, Value};
 
@@ -61,6 +61,11 @@ fn build(
         timeout: section.duration("timeout"),
         access_log: section.boolean("access_log").unwrap_or(true),
         slo: slo::build(section, findings),
+        priority: match section.text("priority") {
+            Some("low") => Priority::Low,
+            Some("high") => Priority::High,
+            _ => Priority::Normal,
+        },
     }
 }
 

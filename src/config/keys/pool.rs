@@ -11,6 +11,8 @@ const ATTEMPTS_MAX: u64 = 100;
 const STREAK_MAX: u64 = 1000;
 /// What a window of ten steps can count without a doubt.
 const REQUESTS_MAX: u64 = 1_000_000;
+/// As many clients as no process has.
+const WAITING_MAX: u64 = 1 << 20;
 /// Held per request in flight.
 const RETRY_BUFFER_MAX: u64 = 1 << 30;
 
@@ -39,13 +41,14 @@ pub(super) static POOL: &[Key] = &[
         ]),
         "0",
         "Requests and tunnels in flight at one backend, over all workers; 0: no limit. Also the bound on its \
-         open connections. Probes are not counted. When all backends are full: 503 at once.",
+         open connections: above it an idle one elsewhere is closed before a new one is dialled. Probes are not \
+         counted. When all backends are full, requests wait in the queue.",
     ),
     Key {
         name: "queue",
-        kind: Kind::Later("table", QUEUE),
-        default: NONE,
-        doc: "Where requests wait for a free backend.",
+        kind: Kind::Table(QUEUE),
+        default: Preset::Words("all defaults"),
+        doc: "Where requests wait while all backends have max_connections; see «Limits and the queue» in balancing.md.",
     },
     later("protocol", "h1, h2 or auto", "h1", "What is spoken to the backends."),
     key(
@@ -280,8 +283,14 @@ static RETRY: &[Key] = &[
 ];
 
 static QUEUE: &[Key] = &[
-    later("max", "integer", "none", "How many wait; 0: 503 at once."),
-    later("timeout", "duration", "none", "How long."),
+    key(
+        "max",
+        Kind::Integer { min: 0, max: WAITING_MAX },
+        "1024",
+        "How many may wait, over all workers; one more gets 503, or takes the place of one of a lower \
+         `route.priority`. 0: 503 at once.",
+    ),
+    key("timeout", Kind::Duration { zero: false }, "\"5s\"", "How long each may wait; then 503."),
 ];
 static TLS: &[Key] = &[
     Key {

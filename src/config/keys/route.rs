@@ -60,7 +60,7 @@ pub(super) static ROUTE: &[Key] = &[
         name: "timeout",
         kind: Kind::Duration { zero: false },
         default: NONE,
-        doc: "The whole request, retries included; 504.",
+        doc: "The whole request, queue and retries included; 504.",
     },
     Key {
         name: "timeouts",
@@ -68,7 +68,12 @@ pub(super) static ROUTE: &[Key] = &[
         default: Preset::Words("the pool's"),
         doc: "Other waits than the pool's.",
     },
-    later("priority", "low, normal or high", "normal", "Who waits and who is shed first."),
+    key(
+        "priority",
+        Kind::Choice { now: &["low", "normal", "high"], later: &[] },
+        "\"normal\"",
+        "Who leaves the pool's queue first, and who is dropped last where it is full.",
+    ),
     later("compress", "boolean", "false", "zstd, br or gzip as the client accepts."),
     Key {
         name: "rate_limit",
