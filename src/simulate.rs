@@ -18,6 +18,7 @@ mod report;
 mod run;
 #[cfg(test)]
 mod tests;
+mod wait;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use choose::{Chooser, Ours, View};
 pub use help::Help;
 pub use report::{Report, Took};
 pub use run::run;
+pub use wait::Waiting;
 
 /// One experiment.
 #[derive(Debug, Clone)]
@@ -45,6 +47,8 @@ pub struct Scenario {
     pub patience: Duration,
     /// What the balancer is helped by; `None`: it is alone.
     pub help: Option<Help>,
+    /// Where requests wait while all servers have their limit; `None`: they are refused.
+    pub queue: Option<Waiting>,
 }
 
 /// How requests come.

@@ -110,6 +110,7 @@ fn thousand(name: &str, requests: u64) -> Report {
         servers: vec![Server::new(Spread::Exponential(Duration::from_millis(10))); 1_000],
         patience: Duration::from_secs(10),
         help: None,
+        queue: None,
     };
     run(&scenario, &mut *ours(name))
 }

@@ -22,6 +22,8 @@ pub struct Report {
     pub refused: u64,
     /// How long the requests after the warm-up took, the failed ones too.
     pub took: Took,
+    /// How long those waited who had to and came after the warm-up, until a server had room or they gave up.
+    pub waited: Took,
     /// How often a server was ejected.
     pub ejections: u64,
     /// Which server came back from an ejection, and when.
@@ -40,6 +42,7 @@ impl Report {
             failed: 0,
             refused: 0,
             took: Took::default(),
+            waited: Took::default(),
             ejections: 0,
             returns: Vec::new(),
             slices: Vec::new(),

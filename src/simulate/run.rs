@@ -10,11 +10,14 @@ use super::choose::{Chooser, View};
 use super::help::{Chosen, Crew, Ticket};
 use super::queue::Queue;
 use super::report::Report;
+use super::wait::Line;
 use super::{Arrivals, Scenario, ns};
 use crate::backend::{self, Backend, Identity, Lease, Moment};
 use crate::balance::Candidate;
 use crate::resilience::Failure;
 use crate::roster::{Member, Trial};
+
+mod calls;
 
 /// From an ejection to the list that shows it: about what the daemon's control thread takes.
 const REVIEW_NS: u64 = 1_000_000;
@@ -34,7 +37,9 @@ pub fn run(scenario: &Scenario, chooser: &mut dyn Chooser) -> Report {
             Event::Review => world.review(),
             Event::Ask { again } => world.ask(again),
             Event::End { place } => world.end(place),
+            Event::Late => {}
         }
+        world.answer_calls();
     }
     world.report
 }
@@ -47,6 +52,8 @@ enum Event {
     Review,
     /// The request at this place ends.
     End { place: usize },
+    /// Somebody who waits has waited for too long.
+    Late,
     /// A request comes. With `again` it calls for the next one of its stream.
     Ask { again: bool },
 }
@@ -73,6 +80,7 @@ struct World<'a> {
     queues: Vec<Queue>,
     backends: Vec<Arc<Backend>>,
     crew: Option<Crew>,
+    line: Option<Line>,
     requests: Vec<Option<Request>>,
     free: Vec<usize>,
     report: Report,
@@ -80,7 +88,8 @@ struct World<'a> {
 
 impl<'a> World<'a> {
     fn new(scenario: &'a Scenario, chooser: &'a mut dyn Chooser) -> Self {
-        let backends = (0..scenario.servers.len()).map(|index| Backend::new(identity(index), true)).collect();
+        let backends: Vec<Arc<Backend>> =
+            (0..scenario.servers.len()).map(|index| Backend::new(identity(index), true)).collect();
         Self {
             scenario,
             chooser,
@@ -90,6 +99,7 @@ impl<'a> World<'a> {
             events: BinaryHeap::new(),
             noted: 0,
             queues: scenario.servers.iter().cloned().map(Queue::new).collect(),
+            line: scenario.queue.map(|rules| Line::new(rules, &backends)),
             backends,
             crew: scenario.help.as_ref().map(|help| Crew::new(help, scenario.servers.len())),
             requests: Vec::new(),
@@ -157,6 +167,7 @@ impl<'a> World<'a> {
                 self.chooser.relist(&listed, &candidates);
             }
         }
+        self.look_again();
     }
 
     fn review(&mut self) {
@@ -169,7 +180,9 @@ impl<'a> World<'a> {
             let (servers, candidates) = crew.list();
             self.chooser.relist(&servers, candidates);
         }
-        if let Some(again) = crew.look_again(now) {
+        let again = crew.look_again(now);
+        self.look_again();
+        if let Some(again) = again {
             self.note_review(ns(again));
         }
     }
@@ -217,18 +230,20 @@ impl<'a> World<'a> {
         if let Some(crew) = &self.crew {
             crew.asked(self.now());
         }
-        if !self.send(Ticket::new(self.now_ns)) {
-            self.report.refused += 1;
-            if closed {
-                let at_ns = self.now_ns.saturating_add(self.pause_ns().max(REFUSED_PAUSE_NS));
-                self.note(at_ns, Event::Ask { again: true });
-            }
+        if !self.admitted(Ticket::new(self.now_ns)) {
+            self.refuse();
         }
     }
 
     /// Chooses and sends; `false` where nobody takes the request.
     fn send(&mut self, ticket: Ticket) -> bool {
-        let Some(Chosen { server, lease, trial }) = self.choose(&ticket) else { return false };
+        self.send_to(ticket).is_some()
+    }
+
+    /// The same; gives the backend that took it.
+    fn send_to(&mut self, ticket: Ticket) -> Option<u64> {
+        let Chosen { server, lease, trial } = self.choose(&ticket)?;
+        let backend = lease.backend().id();
         let patience_ns = ns(self.scenario.patience);
         let fate = self.queues[server].accept(self.now_ns, patience_ns, &mut self.random);
         let now = self.now();
@@ -249,7 +264,7 @@ impl<'a> World<'a> {
             }
         };
         self.note(fate.at_ns, Event::End { place });
-        true
+        Some(backend)
     }
 
     /// Who takes a try: the loop of the proxy's pick.
@@ -301,7 +316,7 @@ impl<'a> World<'a> {
         self.chooser.ended(server, took, failure.is_none());
         let again = self.helped(&mut ticket, server, &lease, trial, failure);
         drop(lease);
-        if again && self.send(ticket.clone()) {
+        if again && self.admitted(ticket.clone()) {
             return;
         }
         if ticket.asked_ns >= ns(self.scenario.warm_up) {

@@ -17,6 +17,7 @@ fn scenario(servers: Vec<Server>, per_second: f64) -> Scenario {
         servers,
         patience: 30 * SECOND,
         help: None,
+        queue: None,
     }
 }
 
@@ -152,4 +153,37 @@ fn a_full_pool_refuses_and_a_list_changes() {
     assert_eq!(report.counts(Duration::ZERO..5 * SECOND)[1], 0);
     assert!((report.share(1, 5 * SECOND..10 * SECOND) - 0.5).abs() < 0.1);
     assert_eq!(report.counts(10 * SECOND..15 * SECOND)[1], 0);
+}
+
+/// 200 clients before ten places at each of three servers, or of one: N s / c - s.
+#[test]
+fn a_closed_load_waits_as_long_as_littles_law_says() {
+    for (servers, wait) in [(3, 113 * MS + MS / 3), (1, 380 * MS)] {
+        let server = Server { slots: 10, limit: 10, ..Server::new(Spread::Constant(20 * MS)) };
+        let mut one = scenario(vec![server; servers], 1.0);
+        one.arrivals = Arrivals::Closed { clients: 200, think: Duration::ZERO };
+        (one.length, one.warm_up) = (20 * SECOND, SECOND);
+        one.queue = Some(Waiting { max: 1024, timeout: 5 * SECOND });
+        let report = played(&one, "least-connections");
+        assert_eq!((report.refused, report.failed), (0, 0));
+        assert_close(report.waited.mean(), wait);
+        assert!(report.waited.quantile(1.0) <= wait + 20 * MS, "nobody waits longer than others");
+    }
+}
+
+/// Three servers of one place behind one queue are an M/M/3: Erlang's C gives the share that waits, and those wait for
+/// 1 / (3 μ - λ) on average.
+#[test]
+fn requests_wait_as_erlang_says() {
+    let server = Server { limit: 1, ..Server::new(Spread::Exponential(10 * MS)) };
+    let mut one = scenario(vec![server; 3], 240.0);
+    one.queue = Some(Waiting { max: 10_000, timeout: 30 * SECOND });
+    let report = played(&one, "round-robin");
+    let load: f64 = 2.4;
+    let whole = load.powi(3) / 6.0 * 3.0 / (3.0 - load);
+    let share = whole / (1.0 + load + load.powi(2) / 2.0 + whole);
+    let waited = report.waited.count() as f64 / report.took.count() as f64;
+    assert!((waited / share - 1.0).abs() < 0.05, "{waited} should be {share}");
+    assert_close(report.waited.mean(), Duration::from_secs_f64(1.0 / 60.0));
+    assert_eq!(report.refused, 0);
 }

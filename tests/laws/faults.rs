@@ -35,6 +35,7 @@ pub(crate) fn play(kind: FaultKind, chooser: &mut dyn Chooser, help: Option<Help
         servers,
         patience: 10 * SECOND,
         help,
+        queue: None,
     };
     run(&scenario, chooser)
 }

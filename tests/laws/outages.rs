@@ -39,6 +39,7 @@ fn scenario(per_second: f64, length: Duration, servers: Vec<Server>, help: Help)
         servers,
         patience: SECOND / 2,
         help: Some(help),
+        queue: None,
     }
 }
 

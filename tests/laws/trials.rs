@@ -150,6 +150,7 @@ fn scenario(seed: u64, per_second: f64, length: Duration, servers: Vec<Server>) 
         servers,
         patience: 10 * SECOND,
         help: None,
+        queue: None,
     }
 }
 
