@@ -36,6 +36,15 @@ impl Exchange<'_> {
         self.stuck = Stuck { found, secure };
     }
 
+    /// The backend that the client was with has another place in the pool that a reload has made of `before`.
+    pub(super) fn stay_true(&mut self, before: &Pool, now: &Pool) {
+        self.stuck.found = self.stuck.found.and_then(|found| {
+            let name = &before.members.get(found.place as usize)?.backend.identity().name;
+            let place = now.members.iter().position(|member| member.backend.identity().name == *name)?;
+            Some(Found { place: u32::try_from(place).ok()?, ..found })
+        });
+    }
+
     /// A try at the backend that the client was with, if it may stay there.
     ///
     /// One that is full now is left, with a new cookie for another: waiting is the queue's business.

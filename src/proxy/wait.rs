@@ -159,11 +159,12 @@ impl Exchange<'_> {
     }
 
     /// The pool as it is now configured: one that is not reviewed any more knows nobody who came since.
-    fn follow_pool(&self, newer: &mut Option<Arc<Pool>>, route: &Route) -> Result<(), Fault> {
+    fn follow_pool(&mut self, newer: &mut Option<Arc<Pool>>, route: &Route) -> Result<(), Fault> {
         let held = newer.as_ref().unwrap_or(&route.pool);
         let pool = self.worker.with_snapshot(|current| current.pool(&held.name).cloned());
         let pool = pool.ok_or(Fault::NoBackend)?;
         if !Arc::ptr_eq(&pool, held) {
+            self.stay_true(held, &pool);
             *newer = Some(pool);
         }
         Ok(())
