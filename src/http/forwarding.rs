@@ -20,7 +20,7 @@ pub struct Origin {
     pub secure: bool,
     /// Whether the peer is in the listener's trusted_proxies.
     pub trusted: bool,
-    /// The lines that a stranger's requests all get, written once: those before the host, then the one after.
+    /// The lines that a stranger's requests all get, written once.
     text: Box<[u8]>,
     /// Length of the peer's address, of the scheme and of the port in it.
     lens: [usize; 3],
@@ -53,23 +53,18 @@ impl Origin {
     }
 
     fn port_text(&self) -> &[u8] {
-        let line = self.port_line();
-        &line[PORT.len() + 2..line.len() - 2]
+        let end = self.text.len() - 2;
+        &self.text[end - self.lens[2]..end]
     }
 
-    /// The lines before the host, and what they are.
-    fn first_lines(&self) -> (&[u8], [(Known, usize, usize); 2]) {
+    /// The lines that tell of the connection, and what they are.
+    fn lines(&self) -> (&[u8], [(Known, usize, usize); 3]) {
         let lines = [
             (Known::XForwardedFor, FOR.len(), self.lens[0]),
             (Known::XForwardedProto, PROTO.len(), self.lens[1]),
+            (Known::XForwardedPort, PORT.len(), self.lens[2]),
         ];
-        (&self.text[..self.text.len() - self.port_line().len()], lines)
-    }
-
-    /// The line after the host.
-    fn port_line(&self) -> &[u8] {
-        let len = PORT.len() + 2 + self.lens[2] + 2;
-        &self.text[self.text.len() - len..]
+        (&self.text, lines)
     }
 
     fn scheme(&self) -> &'static str {
@@ -173,11 +168,9 @@ impl Forwarding {
         remove_forwarding(fields, origin.trusted);
         match inherited {
             None => {
-                let (block, lines) = origin.first_lines();
+                let (block, lines) = origin.lines();
                 fields.append_block(block, &lines);
                 append_host(fields, b"", host);
-                let port = (Known::XForwardedPort, PORT.len(), origin.lens[2]);
-                fields.append_block(origin.port_line(), &[port]);
             }
             Some(inherited) => {
                 inherited.write(fields, origin, host);
@@ -259,8 +252,8 @@ impl Inherited {
         let peer = origin.peer_text();
         fields.append(Known::XForwardedFor, FOR, &[&self.addresses, comma, peer]);
         fields.append(Known::XForwardedProto, PROTO, &[or(&self.proto, origin.scheme().as_bytes())]);
-        append_host(fields, &self.host, host);
         fields.append(Known::XForwardedPort, PORT, &[or(&self.port, origin.port_text())]);
+        append_host(fields, &self.host, host);
         if !self.forwarded.is_empty() {
             let element = forwarded_element(origin, &fields.bytes()[host.0..host.0 + host.1]);
             fields.append(Known::Forwarded, "Forwarded", &[&self.forwarded, b", ", &element]);

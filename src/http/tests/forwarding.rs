@@ -50,8 +50,8 @@ fn a_stranger_is_not_believed() {
             "tracestate: b",
             "X-Forwarded-For: 192.0.2.7",
             "X-Forwarded-Proto: http",
-            "X-Forwarded-Host: a",
             "X-Forwarded-Port: 8080",
+            "X-Forwarded-Host: a",
             &format!("X-Request-Id: {ID_TEXT}"),
             "Via: 1.1 equipoise",
         ]
@@ -71,8 +71,8 @@ fn a_trusted_peer_is_believed_where_it_is_valid() {
             "Via: 1.0 edge",
             "X-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3, 192.0.2.7",
             "X-Forwarded-Proto: https",
-            "X-Forwarded-Host: shop.example:444",
             "X-Forwarded-Port: 444",
+            "X-Forwarded-Host: shop.example:444",
             "Forwarded: for=1.1.1.1, for=192.0.2.7;host=\"a\";proto=http",
             "X-Request-Id: A-z_0.9",
             "Via: 1.1 equipoise",
@@ -83,7 +83,7 @@ fn a_trusted_peer_is_believed_where_it_is_valid() {
 #[test]
 fn what_a_trusted_peer_says_wrongly_is_made_anew() {
     let long = "x".repeat(129);
-    let own = ["http", "a", "8080", ID_TEXT];
+    let own = ["http", "8080", "a", ID_TEXT];
     for (proto, host, port, id) in [
         ("", "", "", ""),
         ("gopher", "a b", "0", "a b"),
