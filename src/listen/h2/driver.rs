@@ -39,6 +39,9 @@ pub(super) struct Driver {
     idle: Option<Instant>,
     /// A stream has been served.
     served: bool,
+    /// Streams that have been read wait to be begun: nothing more is read before. A few octets can stand for heads
+    /// that take long to be decompressed, and who sends such is to be found out before the next are.
+    behind: bool,
     /// Its end has been announced, and when it is to be over where nothing is left to do.
     leaving: Option<Instant>,
     /// It was sent away: it is over then, whatever is left.
@@ -68,6 +71,7 @@ impl Driver {
             timer,
             idle: None,
             served: false,
+            behind: false,
             leaving: None,
             ejected: None,
             rest: None,
@@ -82,7 +86,7 @@ impl Driver {
     pub(super) fn begin_turn(&mut self, cx: &Context<'_>) {
         self.timer.wake(cx.waker());
         *self.seat.waker.borrow_mut() = Some(cx.waker().clone());
-        self.hall.traffic.begin_turn();
+        self.hall.traffic.begin_turn(!self.behind);
     }
 
     /// Ready when the connection is over.
@@ -119,7 +123,8 @@ impl Driver {
                 break;
             }
         }
-        if left == 0 {
+        self.behind = left == 0;
+        if self.behind {
             cx.waker().wake_by_ref();
         }
         self.hall.settle();

@@ -51,9 +51,9 @@ impl Traffic {
         })
     }
 
-    /// The driver has been given its turn.
-    pub(super) fn begin_turn(&self) {
-        self.turn.set(TURN);
+    /// The driver has been given its turn, in which the client may be read from or not.
+    pub(super) fn begin_turn(&self, reads: bool) {
+        self.turn.set(if reads { TURN } else { 0 });
         self.began.set(self.meter.borrow().begun());
     }
 
