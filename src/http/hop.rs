@@ -61,8 +61,11 @@ impl Options {
     }
 }
 
-/// What most Connection lines say, and how most spell it: taken without a second look.
-const KEEP_ALIVE: &[u8] = b"keep-alive";
+/// Whether there is one Connection line, and it says what most say in the way that most spell it: that is settled
+/// without a second look.
+fn says_keep_alive(fields: &Fields) -> bool {
+    !fields.repeats(Kinds::of(&[Known::Connection])) && fields.first(Known::Connection) == Some(b"keep-alive")
+}
 
 /// Reads the options of every Connection line.
 pub(super) fn connection_options(fields: &Fields) -> Options {
@@ -70,14 +73,13 @@ pub(super) fn connection_options(fields: &Fields) -> Options {
     if !fields.may_have(Kinds::of(&[Known::Connection])) {
         return options;
     }
+    if says_keep_alive(fields) {
+        options.keep_alive = true;
+        return options;
+    }
     let mut count = 0;
     for value in fields.values(Known::Connection) {
-        if value == KEEP_ALIVE {
-            count += 1;
-            options.keep_alive = true;
-            continue;
-        }
-        // Nearly every other line has one option.
+        // Nearly every line has one option.
         if memchr::memchr(b',', value).is_none() {
             count += 1;
             options.note(value);
@@ -123,9 +125,8 @@ pub(super) fn strip(fields: &mut Fields, request: bool) {
         Known::XRealIp,
         Known::XRequestId,
     ]);
-    let one = !fields.repeats(Kinds::of(&[Known::Connection]));
-    // What it names goes with its kind.
-    if !one || fields.first(Known::Connection).is_some_and(|value| value != KEEP_ALIVE) {
+    // Keep-Alive goes with its kind.
+    if fields.may_have(Kinds::of(&[Known::Connection])) && !says_keep_alive(fields) {
         fields.remove_named_by(Known::Connection, |known| SPARED.has(known));
     }
     fields.remove_kinds(if request { REQUEST } else { Kinds::of(&ALWAYS) });

@@ -59,6 +59,8 @@ pub struct RequestHead {
     method_len: usize,
     target: (usize, usize),
     host: (usize, usize),
+    /// The last Host that was found to be one: the next is most often the same.
+    usual_host: Vec<u8>,
     /// How far an unfinished head was read, and its first line.
     place: Place,
     line: RequestLine,
@@ -83,6 +85,7 @@ impl RequestHead {
             method_len: 0,
             target: (0, 0),
             host: (0, 0),
+            usual_host: Vec::new(),
             place: Place::default(),
             line: RequestLine::default(),
             seen: 0,

@@ -10,6 +10,9 @@ use super::super::policy::HeadPolicy;
 use super::super::target::{self, Form};
 use super::{RequestHead, Version, slice};
 
+/// Octets of the longest Host that is remembered: longer ones are rare.
+const USUAL_HOST_MAX: usize = 64;
+
 /// Fields of which a request may have one line. Who reads the first of two and who reads the last would read
 /// two requests: of another length, for another host, of another form, or from somebody else.
 const SINGLE: Kinds = Kinds::of(&[
@@ -156,12 +159,24 @@ impl RequestHead {
         self.target = self.fields.stash(&[root, &query]);
     }
 
-    fn judge_host(&self) -> Result<Option<(usize, usize)>, Refusal> {
-        match self.fields.place(Known::Host) {
-            None if self.version == Version::Http10 => Ok(None),
-            None => Err(Refusal::bad("missing Host")),
-            Some(place) if target::is_authority(slice(&self.fields, place)) => Ok(Some(place)),
-            Some(_) => Err(Refusal::bad("malformed Host")),
+    fn judge_host(&mut self) -> Result<Option<(usize, usize)>, Refusal> {
+        let Some(place) = self.fields.place(Known::Host) else {
+            return match self.version {
+                Version::Http10 => Ok(None),
+                _ => Err(Refusal::bad("missing Host")),
+            };
+        };
+        let host = slice(&self.fields, place);
+        // It is empty at first, which no Host may be.
+        if host.is_empty() || *host != *self.usual_host {
+            if !target::is_authority(host) {
+                return Err(Refusal::bad("malformed Host"));
+            }
+            if host.len() <= USUAL_HOST_MAX {
+                self.usual_host.clear();
+                self.usual_host.extend_from_slice(host);
+            }
         }
+        Ok(Some(place))
     }
 }

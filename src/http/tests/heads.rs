@@ -268,3 +268,16 @@ fn expectations_are_known_or_refused() {
     let old = request(post("0", "Expect: 100-continue\r\n")).unwrap();
     assert!(!old.expects_continue && old.fields.by_name("expect").is_none());
 }
+
+#[test]
+fn a_host_is_judged_whatever_was_the_one_before() {
+    let mut head = RequestHead::new();
+    let mut ask = |host: &str| {
+        let text = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        head.parse(text.as_bytes(), LIMITS, POLICY).map_err(|refusal| refusal.status).map(|_| ())
+    };
+    for host in ["", "a.test:80", "a.test:80", "", "a.test:80x", "a.test:8", "[::1]", "a.test:80", "a b"] {
+        let good = ["a.test:80", "a.test:8", "[::1]"].contains(&host);
+        assert_eq!(ask(host), if good { Ok(()) } else { Err(400) }, "{host}");
+    }
+}
