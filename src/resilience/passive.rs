@@ -26,6 +26,22 @@ pub struct Passive {
     pub end_by_check: bool,
 }
 
+impl Default for Passive {
+    /// What holds where a pool's file says nothing.
+    fn default() -> Self {
+        Self {
+            consecutive: 5,
+            ratio: 0.5,
+            min_requests: 20,
+            window: Duration::from_secs(10),
+            latency_factor: 0.0,
+            eject_for: Duration::from_secs(10),
+            max_ejected: 0.5,
+            end_by_check: true,
+        }
+    }
+}
+
 /// Why a backend is ejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
@@ -102,22 +118,9 @@ mod tests {
 
     use super::*;
 
-    fn contract() -> Passive {
-        Passive {
-            consecutive: 5,
-            ratio: 0.5,
-            min_requests: 20,
-            window: Duration::from_secs(10),
-            latency_factor: 0.0,
-            eject_for: Duration::from_secs(10),
-            max_ejected: 0.5,
-            end_by_check: true,
-        }
-    }
-
     #[test]
     fn the_contracts_numbers() {
-        let passive = contract();
+        let passive = Passive::default();
         assert_eq!(passive.judge(4, 4, 4), None);
         assert_eq!(passive.judge(5, 5, 5), Some(Cause::Consecutive));
         assert_eq!(passive.judge(1, 19, 19), None);
@@ -130,17 +133,17 @@ mod tests {
 
     #[test]
     fn half_of_the_pool_rounded_down_but_one_of_two() {
-        let passive = contract();
+        let passive = Passive::default();
         assert_eq!([0, 1, 2, 3, 4, 5, 9].map(|n| passive.room(n)), [0, 0, 1, 1, 2, 2, 4]);
-        let few = Passive { max_ejected: 0.1, ..contract() };
+        let few = Passive { max_ejected: 0.1, ..Passive::default() };
         assert_eq!([1, 2, 9, 10, 25].map(|n| few.room(n)), [0, 1, 1, 1, 2]);
-        let all = Passive { max_ejected: 1.0, ..contract() };
+        let all = Passive { max_ejected: 1.0, ..Passive::default() };
         assert_eq!([1, 2, 3].map(|n| all.room(n)), [1, 2, 3]);
     }
 
     #[test]
     fn ejections_double_up_to_five_minutes_and_decay() {
-        let (passive, second) = (contract(), Duration::from_secs(1));
+        let (passive, second) = (Passive::default(), Duration::from_secs(1));
         let lengths = [0, 1, 2, 3, 4, 5, 6, 31, 32, 255].map(|level| passive.sentence(level).as_secs());
         assert_eq!(lengths, [10, 20, 40, 80, 160, 300, 300, 300, 300, 300]);
         // Ejected three times, the last time for 40 s.
@@ -152,14 +155,14 @@ mod tests {
     fn causes_have_their_numbers() {
         for (number, cause) in Cause::ALL.into_iter().enumerate() {
             assert_eq!(Cause::of(number as u8), cause);
-            assert!(cause as usize == number && !contract().explain(cause).is_empty());
+            assert!(cause as usize == number && !Passive::default().explain(cause).is_empty());
         }
     }
 
     proptest! {
         #[test]
         fn longer_in_never_means_longer_out(level in 0u8..40, a in 0u64..5_000, b in 0u64..5_000) {
-            let left = |seconds| contract().level_left(level, Duration::from_secs(seconds));
+            let left = |seconds| Passive::default().level_left(level, Duration::from_secs(seconds));
             prop_assert!(left(a.max(b)) <= left(a.min(b)) && left(a) <= level);
         }
     }

@@ -15,21 +15,13 @@ fn instant(ms: u64) -> std::time::Instant {
     epoch() + Duration::from_millis(ms)
 }
 
-fn passive() -> Passive {
-    Passive {
-        consecutive: 5,
-        ratio: 0.5,
-        min_requests: 20,
-        window: 10 * SECOND,
-        latency_factor: 0.0,
-        eject_for: 10 * SECOND,
-        max_ejected: 0.5,
-        end_by_check: true,
-    }
-}
-
 fn rules() -> Rules {
-    Rules { slow_start: Duration::ZERO, panic_threshold: 0.0, passive: Some(passive()), checked: false }
+    Rules {
+        slow_start: Duration::ZERO,
+        panic_threshold: 0.0,
+        passive: Some(Passive::default()),
+        checked: false,
+    }
 }
 
 fn member(number: usize, weight: u16, limit: u32) -> Member {
@@ -212,7 +204,7 @@ fn ejected_ones_serve_where_all_the_others_went_down() {
     }
     assert_eq!(picked(&squad, 2), [0, 1]);
     // Who allows all of them to be ejected wants to hear that nobody is left.
-    let all = Passive { max_ejected: 1.0, ..passive() };
+    let all = Passive { max_ejected: 1.0, ..Passive::default() };
     let squad = self::squad(2, Rules { passive: Some(all), ..rules() });
     eject(&squad, 0, 0);
     eject(&squad, 1, 0);
@@ -248,7 +240,7 @@ fn a_check_that_passes_ends_an_ejection_and_one_request_proves_it() {
 
 #[test]
 fn without_end_by_check_only_time_and_a_request_end_it() {
-    let own = Passive { end_by_check: false, ..passive() };
+    let own = Passive { end_by_check: false, ..Passive::default() };
     let squad = squad(3, Rules { checked: true, passive: Some(own), ..rules() });
     eject(&squad, 2, 0);
     assert!(!squad.check_passed(2, at(1), at(2)));
@@ -271,7 +263,7 @@ fn switched_off_nothing_is_ejected_and_what_was_is_back() {
 
 #[test]
 fn much_slower_than_the_median_is_ejected() {
-    let own = Passive { latency_factor: 3.0, ..passive() };
+    let own = Passive { latency_factor: 3.0, ..Passive::default() };
     let squad = squad(4, Rules { passive: Some(own), ..rules() });
     let answer = |place: usize, ms: u64, times: u64| {
         for _ in 0..times {

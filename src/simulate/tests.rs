@@ -26,16 +26,7 @@ fn played(scenario: &Scenario, name: &str) -> Report {
 }
 
 fn passive() -> Passive {
-    Passive {
-        consecutive: 5,
-        ratio: 0.5,
-        min_requests: 20,
-        window: 10 * SECOND,
-        latency_factor: 0.0,
-        eject_for: SECOND,
-        max_ejected: 0.5,
-        end_by_check: true,
-    }
+    Passive { eject_for: SECOND, ..Passive::default() }
 }
 
 #[track_caller]

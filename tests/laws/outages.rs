@@ -15,18 +15,12 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Everything as it is by default.
 pub(crate) fn defaults() -> Help {
-    let passive = Passive {
-        consecutive: 5,
-        ratio: 0.5,
-        min_requests: 20,
-        window: 10 * SECOND,
-        latency_factor: 0.0,
-        eject_for: 10 * SECOND,
-        max_ejected: 0.5,
-        end_by_check: true,
+    let rules = Rules {
+        slow_start: Duration::ZERO,
+        panic_threshold: 0.0,
+        passive: Some(Passive::default()),
+        checked: false,
     };
-    let rules =
-        Rules { slow_start: Duration::ZERO, panic_threshold: 0.0, passive: Some(passive), checked: false };
     Help { rules, retry: Policy::default(), budget: 0.2 }
 }
 
