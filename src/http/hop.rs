@@ -126,7 +126,7 @@ pub(super) fn strip(fields: &mut Fields, request: bool) {
         Known::XRequestId,
     ]);
     // Keep-Alive goes with its kind.
-    if fields.may_have(Kinds::of(&[Known::Connection])) && !says_keep_alive(fields) {
+    if !says_keep_alive(fields) {
         fields.remove_named_by(Known::Connection, |known| SPARED.has(known));
     }
     fields.remove_kinds(if request { REQUEST } else { Kinds::of(&ALWAYS) });

@@ -130,7 +130,7 @@ impl Drive {
         let Ok(ends) = self.client.ends() else { return };
         let (seat, worker) = (Rc::clone(&self.client.seat), Rc::clone(&self.worker));
         let hall =
-            Hall::new(seat, Rc::clone(&traffic), FIRST_WINDOW, worker, (ends, self.client.stream.secured()));
+            Hall::new(seat, Rc::clone(&traffic), FIRST_WINDOW, worker, ends, self.client.stream.secured());
         let mut driver = Driver::new(self, Rc::clone(&hall), since);
         let duplex = Duplex {
             series: Arc::clone(&self.listener.series),

@@ -47,7 +47,8 @@ impl Hall {
         traffic: Rc<Traffic>,
         window: u32,
         worker: Rc<Worker>,
-        (ends, secured): (Rc<Addresses>, Option<(&'static str, Option<&str>)>),
+        ends: Rc<Addresses>,
+        secured: Option<(&'static str, Option<&str>)>,
     ) -> Rc<Self> {
         Rc::new(Self {
             seat,
@@ -101,11 +102,6 @@ impl Drop for Hall {
 }
 
 impl Presence {
-    /// What the connection is secured by.
-    pub(super) fn secured(&self) -> Option<(&'static str, Option<&str>)> {
-        self.hall.secured()
-    }
-
     /// Notes that so much of a body has been read.
     pub(super) fn read(&self, bytes: usize) {
         self.hall.settled.set(self.hall.settled.get() + bytes as u64);

@@ -83,11 +83,6 @@ impl Inlet {
         }
     }
 
-    /// See [`crate::wire::Lane::secured`].
-    pub(super) fn secured(&self) -> Option<(&'static str, Option<&str>)> {
-        self.presence.secured()
-    }
-
     fn framing(&self) -> &[u8] {
         &self.frame.0[self.frame.1..]
     }

@@ -72,6 +72,7 @@ pub(super) fn begin(
     }
     let lane = StreamLane {
         inlet: Inlet::new(body, presence, form.chunked, form.tunnel.is_some()),
+        hall: Rc::clone(house.hall),
         outlet: Outlet::new(
             respond,
             parts.method == Method::HEAD,
@@ -109,6 +110,7 @@ pub(super) fn begin(
 struct StreamLane {
     inlet: Inlet,
     outlet: Outlet,
+    hall: Rc<Hall>,
 }
 
 impl Lane for StreamLane {
@@ -125,7 +127,7 @@ impl Lane for StreamLane {
     }
 
     fn secured(&self) -> Option<(&'static str, Option<&str>)> {
-        self.inlet.secured()
+        self.hall.secured()
     }
 
     fn shut_down(&mut self) {
