@@ -8,6 +8,7 @@
 #   interval   of the health checks, in seconds
 #   large      1: the peers' buffers are those that suit bodies of 64 KiB and more best; 0: those that suit the others
 #   tls        kind of the certificate, ecdsa or rsa; empty: HTTP in clear
+#   http2      1: clients speak HTTP/2, by ALPN with TLS, else by its preface; empty: HTTP/1.1
 #   routes     number of rules «host and path prefix»; 0: everything goes to the pool
 
 readonly origin_body_bytes=200
@@ -138,6 +139,7 @@ nginx_servers() { # PORT BALANCED
     local listen="127.0.0.1:$1 backlog=4096" host prefix number
     ((workers > 1)) && listen+=" reuseport"
     [[ $tls ]] && listen+=" ssl"
+    [[ $http2 ]] && listen+=" http2"
     if ((routes == 0)); then
         printf '    server {\n        listen %s;%s\n        location / {\n%s\n        }\n    }\n' "$listen" "$(nginx_tls)" "$2"
         return
@@ -163,7 +165,10 @@ nginx_tls() {
 # not recognise these answers as streams, whatever their length.
 # The ratios: by default idle connections to backends are closed while many descriptors are in use.
 write_haproxy() {
-    local number=0 address
+    local number=0 address secure='' protocol=http/1.1
+    [[ $http2 ]] && protocol=h2
+    [[ $tls ]] && secure=" ssl crt $work/crm.both.pem ssl-min-ver TLSv1.3 curves X25519 alpn $protocol"
+    [[ $http2 && ! $tls ]] && secure=' proto h2'
     cat >"$work/$1" <<END
 global
     nbthread $workers
@@ -181,7 +186,7 @@ defaults
 ${3:+    option splice-auto
     option splice-response
 }frontend web
-    bind 127.0.0.1:$2 backlog 4096${tls:+ ssl crt $work/crm.both.pem ssl-min-ver TLSv1.3 curves X25519 alpn http/1.1}
+    bind 127.0.0.1:$2 backlog 4096$secure
 END
     if ((routes == 0)); then
         echo "    default_backend crm" >>"$work/$1"
@@ -209,6 +214,7 @@ bind = "127.0.0.1:$2"
 [[listener]]
 bind = "127.0.0.1:$1"
 $( ((routes)) || echo 'pool = "crm"')
+$([[ $http2 ]] && echo 'protocols = "h2"')
 $(equipoise_tls)
 
 [pool.crm]

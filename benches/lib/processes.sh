@@ -46,8 +46,8 @@ wait_for_port() {
     for _ in {1..150}; do
         kill -0 "$2" 2>/dev/null || { cat "$4" >&2; die "$3 ended at its start"; }
         # Host and path that one of the thousand routes takes, where there are any.
-        curl --noproxy '*' -fksS -o /dev/null --max-time 2 -H 'Host: h0.test' "${scheme:-http}://127.0.0.1:$1/p0/" 2>/dev/null &&
-            return
+        curl --noproxy '*' -fksS ${version:+"$version"} -o /dev/null --max-time 2 -H 'Host: h0.test' \
+            "${scheme:-http}://127.0.0.1:$1/p0/" 2>/dev/null && return
         sleep 0.1
     done
     cat "$4" >&2

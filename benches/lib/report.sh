@@ -164,6 +164,13 @@ describe_configurations() {
         done
         echo '```'
     fi
+    if [[ -s $results/h2-nginx.conf ]]; then
+        printf '\n### Rows h2…, in place of or in addition to those of tls\n\n```\n'
+        for file in nginx.conf haproxy.cfg equipoise.toml; do
+            added "$results/tls-$file" "$results/h2-$file" '^ *(listen|bind [0-9]|protocols)'
+        done
+        echo '```'
+    fi
     [[ -s $results/haproxy-splice.cfg ]] || return 0
     printf '\n### Rows 1m and post64k, in place of the above\n\n```\n'
     added "$results/nginx.conf" "$results/large-nginx.conf" '^ *proxy_.*buffer'

@@ -2,7 +2,7 @@
 # Read by benches/compare: the rows of the table, each a shape of load and what it changes in the configurations.
 
 readonly all_rows=(small 16k 1m connection close post1k post64k sequence rate idle reload backends routes active workers
-    tls tls-handshake tls-resumed tls-rsa tls-hybrid)
+    tls tls-handshake tls-resumed tls-rsa tls-hybrid h2 h2c h2-streams)
 
 readonly -A title_of=(
     [small]="small answers, kept connections"
@@ -25,6 +25,9 @@ readonly -A title_of=(
     [tls-resumed]="TLS, a resumed session for each request"
     [tls-rsa]="TLS, a full handshake with RSA-2048 for each request"
     [tls-hybrid]="TLS, a full handshake with ML-KEM-768 for each request"
+    [h2]="HTTP/2 over TLS, one stream at a time"
+    [h2c]="HTTP/2 in clear, one stream at a time"
+    [h2-streams]="HTTP/2 over TLS, 32 connections with 8 streams each"
 )
 
 readonly most_tries=3 # of a measurement that others disturbed
@@ -33,17 +36,17 @@ readonly idle_connections=5000 active_connections=4000 reload_count=10 reload_ra
 # shape_of ROW: sets what the row varies.
 #   products   who takes part
 #   flags      of the load generator, before the mode
-#   mode       of the load generator
+#   mode       of the load generator; «http2 CONNECTIONS STREAMS SECONDS» is h2load's
 #   saturates  whether the load is meant to keep the proxy's core busy
 #   most_others  percent of a core that others may use before a measurement is made again. The kernel counts by its
 #              clock: where the cores are not full, a load that keeps time with the clock is counted far too low or high
 #   proxy_cores, load_cores
-#   and workers, backends, interval, routes, large, most_clients, tls of lib/configurations.sh
+#   and workers, backends, interval, routes, large, most_clients, tls, http2 of lib/configurations.sh
 shape_of() {
     products=(equipoise nginx haproxy)
     flags=(--expect "$origin_body_bytes")
     mode=(kept --connections "$connections" --seconds "$seconds")
-    saturates=1 most_others=20 workers=1 interval=2 routes=0 large=0 most_clients=1000 tls=''
+    saturates=1 most_others=20 workers=1 interval=2 routes=0 large=0 most_clients=1000 tls='' http2=''
     proxy_cores=${cores[0]} load_cores=${cores[1]}
     backends=("127.0.0.1:$origin1" "127.0.0.1:$origin2" "127.0.0.1:$origin3")
     case $1 in
@@ -67,6 +70,9 @@ shape_of() {
         workers)
             workers=2 proxy_cores=${cores[0]},${cores[1]} load_cores=${cores[0]},${cores[1]} saturates=0
             ;;
+        h2) tls=ecdsa http2=1 mode=(http2 "$connections" 1 "$seconds") ;;
+        h2c) http2=1 mode=(http2 "$connections" 1 "$seconds") ;;
+        h2-streams) tls=ecdsa http2=1 mode=(http2 32 8 "$seconds") ;;
         tls) tls=ecdsa flags+=(--tls full) ;;
         tls-*)
             tls=ecdsa flags+=(--tls full)
@@ -113,8 +119,9 @@ start_products() { # ROW
 }
 
 start_product() { # PRODUCT ROW
-    local product=$1 flags_of_haproxy=(-db) scheme=http # start reads it
+    local product=$1 flags_of_haproxy=(-db) scheme=http version='' # start reads the last two
     [[ ! $tls ]] || scheme=https
+    [[ ! $http2 || $tls ]] || version=--http2-prior-knowledge
     free_port; port_of[$product]=$port
     local its_port=$port
     case $product in
@@ -148,6 +155,10 @@ end_product() { # PRODUCT
 }
 
 load() { # load PRODUCT: the load generator's line
+    if [[ ${mode[0]} == http2 ]]; then
+        load_http2 "$1" "${mode[@]:1}"
+        return
+    fi
     taskset -c "$load_cores" "$loadgen" --address "127.0.0.1:${port_of[$1]}" "${flags[@]}" "${mode[@]}"
 }
 
