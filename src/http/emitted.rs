@@ -38,7 +38,10 @@ impl<'a> Emitted<'a> {
 /// Name and value of each of the lines, which were checked when they were read. The white space around a value is
 /// none of it.
 pub fn lines_of(lines: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    lines.split(|octet| *octet == b'\n').filter_map(|line| {
+    let mut begun = 0;
+    memchr::memchr_iter(b'\n', lines).filter_map(move |end| {
+        let line = &lines[begun..end];
+        begun = end + 1;
         let colon = memchr::memchr(b':', line)?;
         Some((&line[..colon], line[colon + 1..].trim_ascii()))
     })

@@ -19,6 +19,9 @@ use crate::wire::{Blocks, Charge};
 /// without them.
 const MAX_INTERIM: usize = 16 * 1024;
 
+/// Fields of a response for which room is made at once.
+const USUAL_FIELDS: usize = 16;
+
 /// Where the response of one stream goes.
 #[derive(Debug)]
 pub(super) struct Outlet {
@@ -346,11 +349,13 @@ impl Outlet {
 
 /// The fields of a message, without those that are of one connection.
 fn fields<'a>(lines: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> io::Result<HeaderMap> {
-    let mut fields = HeaderMap::new();
+    let mut fields = HeaderMap::with_capacity(USUAL_FIELDS);
     for (name, value) in lines {
         let name = HeaderName::from_bytes(name).map_err(io::Error::other)?;
         if !is_of_connection(&name) {
-            let value = HeaderValue::from_bytes(value).map_err(io::Error::other)?;
+            let mut value = HeaderValue::from_bytes(value).map_err(io::Error::other)?;
+            // Never the same twice: in the table of HPACK it would only drive out what comes again.
+            value.set_sensitive(name.as_str() == "x-request-id");
             fields.try_append(name, value).map_err(io::Error::other)?;
         }
     }
