@@ -119,6 +119,8 @@ async fn serve(
     control.open().await;
     let kept = Rc::clone(&keeper);
     let keeping = tokio::task::spawn_local(async move { kept.run().await });
+    let watcher = Rc::clone(&control);
+    tokio::task::spawn_local(async move { watcher.watch_files().await });
     metrics.set_ready(true);
     let bound = Bound { listeners: control.addresses(), admin: admin.local_addr()? };
     tracing::info!(target: "equipoise::app", version = env!("CARGO_PKG_VERSION"), workers, admin = %bound.admin, "ready");

@@ -5,6 +5,7 @@
 //! probably not meant). Each goes on after an error, so that one run shows them all.
 
 mod build;
+mod files;
 mod keys;
 mod lint;
 mod model;
@@ -18,9 +19,9 @@ mod units;
 mod value;
 mod walk;
 
-use std::io::Read;
 use std::path::Path;
 
+pub use files::{NamedFile, Stamp};
 pub use model::*;
 pub use report::{Code, Diagnostic, Note, Place, Report, SHOWN_MAX, Severity};
 pub use suggest::nearest;
@@ -65,7 +66,8 @@ pub fn read(name: &str, text: &str, vocabulary: &Vocabulary<'_>) -> Reading {
     let table = syntax::parse(text, &mut reader.findings);
     let root = walk::root(&table, &mut reader);
     let mut findings = reader.findings;
-    let (config, places) = build::config(&root, text, vocabulary, &mut findings);
+    let (mut config, places) = build::config(&root, text, vocabulary, &mut findings);
+    config.files = findings.take_files();
     if !findings.has_errors() {
         lint::check(&config, &places, &mut findings);
     }
@@ -77,8 +79,8 @@ pub fn read(name: &str, text: &str, vocabulary: &Vocabulary<'_>) -> Reading {
 /// diagnostic too.
 pub fn load(path: &Path, vocabulary: &Vocabulary<'_>) -> Reading {
     let name = path.display().to_string();
-    let bytes = match read_bounded(path, FILE_MAX) {
-        Ok(bytes) => bytes,
+    let bytes = match files::read_bounded(path, FILE_MAX) {
+        Ok((bytes, _)) => bytes,
         Err(error) => {
             let message = format!("{}: {error}", report::printable(&name));
             return refused(&name, Diagnostic::of_file(Code::Unreadable, message));
@@ -98,21 +100,6 @@ pub fn load(path: &Path, vocabulary: &Vocabulary<'_>) -> Reading {
             Reading { config: None, report: findings.into_report(&name, text) }
         }
     }
-}
-
-/// All of a file, unless it is larger than `most` bytes.
-fn read_bounded(path: &Path, most: u64) -> Result<Vec<u8>, String> {
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    // A directory opens well; reading it would fail with a message that says less.
-    if file.metadata().is_ok_and(|meta| meta.is_dir()) {
-        return Err("is a directory".into());
-    }
-    let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > most {
-        return Err(format!("is larger than {}", units::size_text(most)));
-    }
-    Ok(bytes)
 }
 
 fn too_large() -> Diagnostic {

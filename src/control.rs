@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc};
 
 use crate::access::Sink;
 use crate::backend::Backend;
@@ -23,6 +23,7 @@ use crate::snapshot::{self, Security, Snapshot};
 
 mod access;
 mod certificates;
+mod files;
 mod hearing;
 mod keeper;
 mod logging;
@@ -36,6 +37,7 @@ pub use logging::{Logging, flush_events};
 pub use signals::{Received, Signals};
 pub use state::StateError;
 
+use files::InForce;
 use hearing::{hear, keep_reviewing, renew};
 use sockets::Sockets;
 
@@ -49,6 +51,15 @@ pub enum Source {
 }
 
 impl Source {
+    /// Reads and checks this text as if it stood there.
+    fn read_text(&self, text: &str) -> Reading {
+        let name = match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Text(name, _) => (*name).to_owned(),
+        };
+        config::read(&name, text, &snapshot::vocabulary())
+    }
+
     /// Reads and checks it.
     pub fn read(&self) -> Reading {
         let vocabulary = snapshot::vocabulary();
@@ -71,6 +82,9 @@ pub struct Control {
     parts: RefCell<Parts>,
     /// One reload at a time.
     reloading: Mutex<()>,
+    in_force: RefCell<InForce>,
+    /// Another configuration is in force.
+    replaced: Notify,
 }
 
 /// What a reload cannot change.
@@ -165,6 +179,8 @@ impl Control {
             files,
             parts: RefCell::new(Parts { monitor, names, sockets, sink }),
             reloading: Mutex::new(()),
+            in_force: RefCell::new(InForce::of(config)),
+            replaced: Notify::new(),
         };
         let snapshot = control.snapshot();
         control.resolve(&snapshot).await;
@@ -213,7 +229,17 @@ impl Control {
     /// Reads the configuration again and puts it into force, or changes nothing.
     pub async fn reload(&self) -> Reloaded {
         let _alone = self.reloading.lock().await;
-        let Reading { config, report } = self.source.read();
+        self.put_into_force(self.source.read()).await
+    }
+
+    /// The same with the text in force: only the files that it names are read again.
+    async fn reload_files(&self) {
+        let _alone = self.reloading.lock().await;
+        let text = Arc::clone(&self.in_force.borrow().text);
+        self.put_into_force(self.source.read_text(&text)).await;
+    }
+
+    async fn put_into_force(&self, Reading { config, report }: Reading) -> Reloaded {
         let Some(config) = config else {
             tracing::error!(target: "equipoise::control", errors = report.errors(), "reload rejected, nothing has changed:\n{}", report.to_text(false));
             self.metrics.reload_rejected();
@@ -223,6 +249,8 @@ impl Control {
         match &refused {
             None => {
                 self.metrics.reloaded(&config.sha256, SystemTime::now());
+                *self.in_force.borrow_mut() = InForce::of(&config);
+                self.replaced.notify_one();
                 if report.warnings() > 0 {
                     tracing::warn!(target: "equipoise::control", "{}", report.to_text(false));
                 }

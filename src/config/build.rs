@@ -89,7 +89,8 @@ pub(super) fn config(
 
     let sha256 = hex(&Sha256::digest(text.as_bytes()));
     let log = log::build(root, text, vocabulary, findings);
-    (Config { server, admin, log, listeners, routes, pools, sha256 }, places)
+    let (text, files) = (text.into(), Vec::new());
+    (Config { server, admin, log, listeners, routes, pools, sha256, text, files }, places)
 }
 
 fn server(section: &Section, findings: &mut Findings) -> Server {
@@ -102,6 +103,7 @@ fn server(section: &Section, findings: &mut Findings) -> Server {
         via: section.boolean("via").unwrap_or(true),
         buffer_memory: section.number("buffer_memory").unwrap_or(0),
         state_file: section.text("state_file").and_then(|file| state_file(file, section, findings)),
+        watch_files: section.duration("watch_files").filter(|every| !every.is_zero()),
     }
 }
 
@@ -127,7 +129,7 @@ fn admin(root: &Section, places: &mut Places, findings: &mut Findings) -> Admin 
         Some(Value::Bind(address)) => *address,
         _ => stand_in,
     };
-    let token = section.text("token_file").and_then(|file| match token(Path::new(file)) {
+    let token = section.text("token_file").and_then(|file| match token(Path::new(file), findings) {
         Ok(token) => Some(token),
         Err(why) => {
             let message = format!("`token_file`: {} {why}", printable(file));
@@ -142,8 +144,8 @@ fn admin(root: &Section, places: &mut Places, findings: &mut Findings) -> Admin 
 }
 
 /// The token without the white space around it; the error reads on after the file's name.
-fn token(file: &Path) -> Result<String, String> {
-    let bytes = super::read_bounded(file, TOKEN_MAX).map_err(|why| format!("cannot be read: {why}"))?;
+fn token(file: &Path, findings: &mut Findings) -> Result<String, String> {
+    let bytes = findings.read(file, TOKEN_MAX).map_err(|why| format!("cannot be read: {why}"))?;
     let text = String::from_utf8(bytes).map_err(|_| "is no text".to_owned())?;
     let token = text.trim();
     if token.is_empty() {

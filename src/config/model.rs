@@ -11,9 +11,12 @@ mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+
+use super::files::NamedFile;
 
 pub use health::{Health, HealthKind, Passive};
 pub use log::{AccessForm, AccessLog, Log, LogFormat, LogLevel, MaskQuery, TemplatePiece};
@@ -38,6 +41,10 @@ pub struct Config {
     pub pools: Vec<Pool>,
     /// SHA-256 of the file's bytes, in lower-case hexadecimal.
     pub sha256: String,
+    /// The file's text.
+    pub text: Arc<str>,
+    /// The files that it names and that were read with it.
+    pub files: Vec<NamedFile>,
 }
 
 /// `[server]`
@@ -55,6 +62,8 @@ pub struct Server {
     pub buffer_memory: u64,
     /// Where the availability ledger is kept; `None`: nowhere.
     pub state_file: Option<PathBuf>,
+    /// How often the files that the configuration names are looked at; `None`: never.
+    pub watch_files: Option<Duration>,
 }
 
 /// `[admin]`

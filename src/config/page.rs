@@ -45,7 +45,7 @@ pub(super) fn load(section: &Section, key: &str, findings: &mut Findings) -> Vec
     let mut pages = Vec::new();
     for (status, item) in section.pages(key) {
         let Value::Text(file) = &item.value else { continue };
-        match content(Path::new(file)) {
+        match content(Path::new(file), findings) {
             Ok(body) => {
                 let content_type = content_type(file, &body);
                 pages.push(ErrorPage { status: *status, content_type, body });
@@ -60,13 +60,14 @@ pub(super) fn load(section: &Section, key: &str, findings: &mut Findings) -> Vec
     pages
 }
 
-fn content(file: &Path) -> Result<Vec<u8>, String> {
+fn content(file: &Path, findings: &mut Findings) -> Result<Vec<u8>, String> {
     // A pipe would be waited for, and a reload with it.
     let meta = std::fs::metadata(file).map_err(|error| error.to_string())?;
     if !meta.is_file() {
         return Err("it is no regular file".into());
     }
-    super::read_bounded(file, PAGE_MAX)
+    findings
+        .read(file, PAGE_MAX)
         .map_err(|why| if why.starts_with("is ") { format!("it {why}") } else { why })
 }
 

@@ -5,7 +5,9 @@ mod place;
 mod text;
 
 use std::ops::Range;
+use std::path::Path;
 
+use super::files::{NamedFile, read_bounded};
 use place::Lines;
 pub use place::Place;
 
@@ -153,6 +155,8 @@ pub(super) struct Findings {
     /// Lines that hold a syntax error: what was recovered from them is not the user's, so nothing more is
     /// said about it.
     broken: Vec<Span>,
+    /// What was read beside the text itself.
+    files: Vec<NamedFile>,
 }
 
 impl Findings {
@@ -171,6 +175,21 @@ impl Findings {
         if self.kept.len() < KEPT_MAX {
             self.kept.push(diagnostic);
         }
+    }
+
+    /// All of a file that the text names, unless it is larger than `most` bytes. The error reads on after «FILE: » or
+    /// «cannot be read: ».
+    pub(super) fn read(&mut self, path: &Path, most: u64) -> Result<Vec<u8>, String> {
+        let (bytes, stamp) = read_bounded(path, most)?;
+        if !self.files.iter().any(|file| file.path == path) {
+            self.files.push(NamedFile { path: path.to_owned(), stamp });
+        }
+        Ok(bytes)
+    }
+
+    /// The files that were read well.
+    pub(super) fn take_files(&mut self) -> Vec<NamedFile> {
+        std::mem::take(&mut self.files)
     }
 
     /// Says that nothing within these bytes can be judged.

@@ -221,10 +221,10 @@ fn what_was_meant_is_named() {
 
 #[test]
 fn zero_switches_off_only_where_the_contract_says_so() {
-    let off = "[server]\nshutdown_delay = '0s'\n[[listener]]\nbind = '127.0.0.1:80'\npool = 'a'\n\
+    let off = "[server]\nshutdown_delay = '0s'\nwatch_files = '0s'\n[[listener]]\nbind = '127.0.0.1:80'\npool = 'a'\n\
                [listener.limits]\nmax_body_size = '0B'\nmin_rate = '0B'\nmax_connections_per_ip = 0\n\
                [pool.a]\nbackends = 'a:80'\nmax_connections = 0\n";
-    config(off);
+    assert_eq!(config(off).server.watch_files, None);
     for (table, line) in [
         ("server", "drain_timeout = '0s'"),
         ("server", "shutdown_delay = 0"),

@@ -40,6 +40,30 @@ fn a_new_certificate_comes_with_sighup_and_a_wrong_one_does_not() {
     assert_eq!(shown(&fresh()), 8);
 }
 
+/// The file of the configuration is not read with them: what stands in it waits for a reload.
+#[test]
+fn files_that_change_are_read_again_where_they_are_watched() {
+    let (authority, origin) = (Authority::new(), Origin::answering("well"));
+    let own = authority.issue("own", &["crm.test"], 7);
+    let watched = secured(&origin, &tls(&[&own], "")).server("watch_files = '20ms'");
+    let daemon = Daemon::start(&watched);
+    let fresh = || Arc::new(authority.client());
+    let shown = || serial(&fetch(daemon.web, &fresh(), "crm.test").unwrap().0);
+    let reloads = |result| daemon.metric("equipoise_config_reloads_total", &[("result", result)]);
+    let mut kept = fetch(daemon.web, &fresh(), "crm.test").unwrap().0;
+    assert_eq!(shown(), 7);
+    daemon.write(&watched.text().replace("'20ms'", "20"));
+    authority.issue("own", &["crm.test"], 8);
+    until("the new one is shown", || (shown() == 8).then_some(()));
+    assert_eq!(kept.get("/").unwrap().text(), "well", "an open connection goes on");
+    std::fs::write(&own.key, "no key").unwrap();
+    until("what is wrong is said", || (reloads("rejected") >= 1.0).then_some(()));
+    assert_eq!(shown(), 8);
+    authority.issue("own", &["crm.test"], 9);
+    until("the next one is shown", || (shown() == 9).then_some(()));
+    assert_eq!(daemon.ask_to_reload().status(), 422, "the file itself is wrong all the while");
+}
+
 #[test]
 fn what_is_wrong_with_a_file_is_said_at_the_line_that_names_it() {
     let (authority, origin) = (Authority::new(), Origin::answering("well"));

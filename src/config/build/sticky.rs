@@ -53,7 +53,8 @@ fn secrets(section: &Section, findings: &mut Findings) -> Vec<Secret> {
         findings.push(one.label("`key_file` is missing").help(Some(HELP)));
     }
     let Some(file) = section.text("key_file") else { return Vec::new() };
-    let secrets = crate::config::read_bounded(Path::new(file), FILE_MAX)
+    let secrets = findings
+        .read(Path::new(file), FILE_MAX)
         .map_err(|why| (Code::Unreadable, format!("cannot be read: {why}")))
         .and_then(|text| split(&text).map_err(|why| (Code::BadValue, why)));
     secrets.unwrap_or_else(|(code, why)| {

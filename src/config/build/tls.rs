@@ -146,7 +146,7 @@ impl Files<'_> {
     /// The file that a key names; `None` where it is absent.
     fn read(&mut self, key: &str, most: u64) -> Result<Option<Vec<u8>>, ()> {
         let Some(file) = self.section.text(key) else { return Ok(None) };
-        crate::config::read_bounded(Path::new(file), most).map(Some).map_err(|why| {
+        self.findings.read(Path::new(file), most).map(Some).map_err(|why| {
             let message = format!("`{key}`: {} cannot be read: {why}", printable(file));
             let one = Diagnostic::error(Code::Unreadable, self.section.place(key), message);
             self.findings.push(one.label("expected a readable file"));

@@ -60,6 +60,15 @@ pub(super) static SERVER: &[Key] = &[
               may be lost. Its directory must exist and be writable, for the file is replaced now and then. One process at \
               a time holds it. A relative name counts from the working directory. A reload cannot change it.",
     },
+    key(
+        "watch_files",
+        Kind::Duration { zero: true },
+        "\"0s\"",
+        "How often the files that this one names (certificates, keys, revocation lists, tickets, pages, tokens) are \
+         looked at; `0s`: only at a reload. When one of them has changed and then stood still for one look, all are \
+         read again as by HUP, with the configuration's own text as it was loaded last. If one of them is wrong then, \
+         nothing changes, and the log says why.",
+    ),
 ];
 
 pub(super) static ADMIN: &[Key] = &[
