@@ -20,6 +20,7 @@ use crate::health::{Monitor, Opening, Target};
 use crate::listen::Command;
 use crate::observe::Metrics;
 use crate::snapshot::{self, Security, Snapshot};
+use crate::upstream::Protocol;
 
 mod access;
 mod certificates;
@@ -329,7 +330,8 @@ impl Control {
                         // Nothing may go there in clear, a check neither.
                         Security::Broken => return None,
                     };
-                    let opening = Opening { announce: pool.announce, secure };
+                    let http2 = pool.protocol == Protocol::Http2;
+                    let opening = Opening { announce: pool.announce, secure, http2 };
                     Some(Target { backend: Arc::clone(&member.backend), check: Arc::clone(check), opening })
                 })
             })

@@ -5,6 +5,8 @@
 //! balancers' rosters are made from, and as an [`Event`] to whoever counts and shows it.
 
 mod check;
+mod grpc;
+mod http2;
 mod monitor;
 mod probe;
 mod streak;
@@ -12,6 +14,6 @@ mod streak;
 mod tests;
 mod watch;
 
-pub use check::{BadCheck, Check, HttpCheck, Kind};
+pub use check::{BadCheck, Check, GrpcCheck, HttpCheck, Kind};
 pub use monitor::{Event, Listener, Monitor, Opening, Target, What};
 pub use probe::Failure;

@@ -30,7 +30,7 @@ mod tests;
 
 pub use body::{Decoder, Step, write_chunk_head, write_last_chunk};
 pub use date::DateCache;
-pub use emitted::{Emitted, lines_of};
+pub use emitted::{Emitted, EmittedRequest, lines_of};
 pub use field::Known;
 pub use fields::{FieldRef, Fields};
 pub use forwarding::{Forwarding, Origin, client_address, request_id};

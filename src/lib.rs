@@ -7,6 +7,7 @@ pub mod announce;
 pub mod backend;
 pub mod config;
 pub mod drain;
+pub mod frames;
 pub mod http;
 pub mod observe;
 pub mod queue;

@@ -2,7 +2,8 @@
 //!
 //! Connections belong to the worker that opened them; nothing crosses threads. An idle one goes back only
 //! by an explicit [`Upstream::release`] after a clean end: a dropped exchange drops its connection. One on which a
-//! client was announced serves that client alone, and closes with it.
+//! client was announced serves that client alone, and closes with it. Where HTTP/2 is spoken, an exchange gets one
+//! stream of a connection that carries many ([`Upstream::board`]).
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,13 +16,18 @@ use crate::timer::Wheel;
 use crate::tls::Secure;
 use crate::wire::{Blocks, Buffer, Outgoing, Stream};
 
+mod board;
 mod dial;
 mod fleet;
 mod owned;
+mod trunk;
 
+pub use board::{Protocol, Terms};
 pub use dial::{DialError, Dialing};
 pub use fleet::Fleet;
 
+use board::Stands;
+use dial::Means;
 use owned::Owned;
 
 /// Idle connections to one backend that one worker keeps; one more closes the oldest.
@@ -47,15 +53,27 @@ pub struct Connection {
     secure: Option<Arc<Secure>>,
     /// Whom it was announced as, and is for from then on.
     announced: Option<Announcement>,
-    gauge: OpenGauge,
+    hold: Hold,
     /// [`Backend::moves`] when it was dialled.
     moves: u32,
+}
+
+/// What a connection is counted by.
+#[derive(Debug)]
+enum Hold {
+    /// It is one of the backend's open connections.
+    Whole(OpenGauge),
+    /// It is one stream of such a connection.
+    Branch(Arc<Backend>),
 }
 
 impl Connection {
     /// Whose connection it is.
     pub fn backend(&self) -> &Arc<Backend> {
-        &self.gauge.0
+        match &self.hold {
+            Hold::Whole(gauge) => &gauge.0,
+            Hold::Branch(backend) => backend,
+        }
     }
 
     /// The TLS that was agreed on when it was dialled; `None`: it goes in clear.
@@ -90,8 +108,11 @@ impl Connection {
     /// Lets the kernel end the connection once something sent has not been acknowledged for so long
     /// (TCP_USER_TIMEOUT, RFC 5482). Not for longer than needed: it would also end one whose peer is slow
     /// to take a large body.
-    pub fn doubt(&self, limit: Duration) {
-        self.set_user_timeout(Some(limit));
+    pub fn doubt(&mut self, limit: Duration) {
+        match &mut self.stream {
+            Stream::Lane(lane) => lane.doubt(limit),
+            _ => self.set_user_timeout(Some(limit)),
+        }
     }
 
     /// Makes the close of this connection a reset: its backend must not take it for an end in good order.
@@ -149,6 +170,7 @@ struct Idle {
 pub struct Upstream {
     idle: RefCell<HashMap<u64, Vec<Idle>, foldhash::fast::FixedState>>,
     owned: Owned,
+    stands: Stands,
     blocks: Blocks,
     wheel: Wheel,
     fleet: Fleet,
@@ -158,8 +180,8 @@ pub struct Upstream {
 impl Upstream {
     /// No connections yet. `fleet` reaches the other workers; this is worker `index` of it.
     pub fn new(wheel: Wheel, blocks: Blocks, fleet: Fleet, index: usize) -> Self {
-        let (idle, owned) = (RefCell::default(), Owned::default());
-        Self { idle, owned, blocks, wheel, mailbox: fleet.mailbox(index), fleet }
+        let (idle, owned, stands) = (RefCell::default(), Owned::default(), Stands::default());
+        Self { idle, owned, stands, blocks, wheel, mailbox: fleet.mailbox(index), fleet }
     }
 
     /// An idle connection that still lives, the last used one first. With `must_be_recent` only one that
@@ -201,6 +223,9 @@ impl Upstream {
 
     /// Keeps a connection whose exchange ended cleanly, with nothing unread, for at most `keep_for`.
     pub fn release(&self, mut connection: Box<Connection>, keep_for: Duration, now: Instant) {
+        if connection.stream.is_lane() {
+            return; // the connection below goes on without it
+        }
         let backend = Arc::clone(connection.backend());
         let moved = backend.moves() != connection.moves;
         if backend.is_retired() || moved || keep_for.is_zero() || !connection.buffer.is_empty() {
@@ -238,13 +263,18 @@ impl Upstream {
         timeout: Duration,
         deadline: Instant,
     ) -> Dialing<'a> {
-        Dialing::new(self, backend, limit, timeout, deadline)
+        Dialing::new(self.means(), backend, limit, timeout, deadline)
+    }
+
+    fn means(&self) -> Means<'_> {
+        Means { wheel: &self.wheel, blocks: &self.blocks, fleet: &self.fleet }
     }
 
     /// Closes what has expired, broken or lost its backend. To be called about once a second.
     pub fn sweep(&self, now: Instant) {
         self.idle.borrow_mut().retain(|_, pool| sweep(pool, now, &self.blocks));
         self.owned.retain(|shelf| sweep(shelf, now, &self.blocks));
+        self.stands.sweep();
     }
 
     /// Waits until other workers need places, and closes the oldest idle connection to each backend they
@@ -253,7 +283,8 @@ impl Upstream {
         for backend_id in self.mailbox.take().await {
             match self.idle.borrow_mut().get_mut(&backend_id) {
                 Some(pool) if !pool.is_empty() => close(pool.remove(0)),
-                _ => self.owned.give_way(backend_id),
+                _ if self.owned.give_way(backend_id) => {}
+                _ => self.stands.give_way(backend_id),
             }
         }
     }

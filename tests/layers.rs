@@ -45,6 +45,11 @@ const ROOMS: &[Room] = &[
     room("announce", "the PROXY header: who a connection comes from; pure: knows no sockets, no config", &[]),
     room("timer", "deadlines of one worker, checked lazily; knows nobody", &[]),
     room("wire", "sockets and their buffers: what reads and writes have in common; knows nobody", &[]),
+    room(
+        "frames",
+        "the bodies of HTTP/2 as those of HTTP/1.1, and back; knows no sockets, and no side",
+        &["http", "wire"],
+    ),
     room("drain", "signals the end and waits for it; knows nobody", &[]),
     room("queue", "keeps who waits for a place, and calls them in order; knows nobody", &[]),
     room(
@@ -79,7 +84,7 @@ const ROOMS: &[Room] = &[
     room(
         "upstream",
         "carries one request to one backend; knows no route, no proxy",
-        &["announce", "backend", "drain", "http", "observe", "resilience", "timer", "tls", "wire"],
+        &["announce", "backend", "drain", "frames", "http", "observe", "resilience", "timer", "tls", "wire"],
     ),
     room(
         "health",
@@ -136,7 +141,7 @@ const ROOMS: &[Room] = &[
     room(
         "listen",
         "accepts and drives client connections; knows no config, no control",
-        &["announce", "drain", "http", "observe", "proxy", "snapshot", "timer", "tls", "wire"],
+        &["announce", "drain", "frames", "http", "observe", "proxy", "snapshot", "timer", "tls", "wire"],
     ),
     // govern
     room(

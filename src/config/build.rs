@@ -3,6 +3,7 @@
 //! After an error a stand-in fills the place, so that the rest is checked too; the caller throws the
 //! description away if anything was wrong.
 
+mod health;
 mod listener;
 mod log;
 mod pool;

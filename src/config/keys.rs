@@ -3,6 +3,7 @@
 //! The walker, the reference page and the did-you-mean all read it, so a key exists in all of them or
 //! in none. Rows are nested as the tables of the file are.
 
+mod health;
 mod listener;
 mod pool;
 mod route;
@@ -14,6 +15,9 @@ use super::units::size_text;
 
 /// A page is copied into each answer that it stands in: an attacker who asks for them must not fill memory.
 pub(super) const PAGE_MAX: u64 = 64 << 10;
+
+/// Results in a row; more would never be reached in practice.
+const STREAK_MAX: u64 = 1000;
 
 /// One key of the file.
 #[derive(Debug)]
@@ -111,6 +115,8 @@ pub(super) enum Syntax {
     File,
     /// A substring to look for.
     Needle,
+    /// The name of a service of gRPC, or nothing.
+    Service,
     /// A line of a log with names in braces; the names are looked at later.
     Template,
     /// The name of something that a log can show; looked at later.
@@ -253,6 +259,7 @@ impl Syntax {
                 "\"client-ip\", \"path\", \"uri\", \"header:NAME\", \"cookie:NAME\" or \"query:NAME\""
             }
             Syntax::File => "the name of a file",
+            Syntax::Service => "the name of a service of gRPC such as \"crm.v1.Contacts\"",
             Syntax::Needle => "a text of 1 byte to 16 KiB",
             Syntax::Template => {
                 "one line with names in braces, such as \"{client} {method} {path} {status}\""

@@ -255,6 +255,8 @@ pub struct Pool {
     pub panic_threshold: f64,
     /// At least one; names unique within the pool.
     pub backends: Vec<Backend>,
+    /// What is spoken to the backends. Default h1.
+    pub protocol: Protocol,
     /// Whether the backends are sent a PROXY header. Default off.
     pub proxy_protocol: SendProxy,
     /// `[pool.NAME.tls]`; `None`: plain TCP.
@@ -308,6 +310,17 @@ pub enum PassHost {
     Backend,
     /// A fixed one.
     Fixed(String),
+}
+
+/// `protocol` of a pool
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    H1,
+    /// HTTP/2, by prior knowledge or ALPN.
+    H2,
+    /// What the backend chooses by ALPN; in clear HTTP/1.1.
+    Auto,
 }
 
 /// `proxy_protocol` of a pool

@@ -274,7 +274,8 @@ fn later_versions_bring_the_rest() {
         let all = found(&format!("{SMALL}{line}\n"));
         assert!(all.len() == 1 && all[0].ends_with("not-supported-yet"), "{line}: {all:?}");
     }
-    assert_eq!(found(&format!("{SMALL}[pool.crm.health]\ntype = 'grpc'\n")), ["7:8 not-supported-yet"]);
+    let agent = "[pool.crm.health]\nagent = { port = 9001 }\n";
+    assert_eq!(found(&format!("{SMALL}{agent}")), ["7:1 not-supported-yet"]);
     assert_eq!(found(&format!("{SMALL}[pool.crm.health]\ntype = 'tcp'\npath = '/'\n")), ["8:1 conflict"]);
 }
 

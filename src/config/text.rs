@@ -58,6 +58,7 @@ pub(super) fn read(syntax: Syntax, word: &str) -> Result<Value, Fault> {
         Syntax::HashKey => hash_key(word).map(Value::HashKey),
         Syntax::File => file(word).map(Value::Text),
         Syntax::Needle => needle(word).map(Value::Text),
+        Syntax::Service => service(word).map(Value::Text),
         Syntax::Template => template::line(word).map(Value::Text),
         // Whether it exists is found out later; any text may be asked for.
         Syntax::LogField => Ok(Value::Text(word.to_owned())),
@@ -207,6 +208,16 @@ fn needle(word: &str) -> Result<String, Fault> {
         0 => Err(Fault::new("the empty text is in every body")),
         1..=NEEDLE_MAX => Ok(word.to_owned()),
         _ => Err(Fault::new("only the first 16 KiB of a body are looked at")),
+    }
+}
+
+/// As a path it is a segment or two of one, so no more than that is left out.
+fn service(word: &str) -> Result<String, Fault> {
+    const SERVICE_MAX: usize = 256;
+    match word.bytes().all(|octet| octet.is_ascii_graphic()) {
+        true if word.len() <= SERVICE_MAX => Ok(word.to_owned()),
+        true => Err(Fault::new("longer than 256 bytes")),
+        false => Err(Fault::new("the name of a service holds visible ASCII alone")),
     }
 }
 

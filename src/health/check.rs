@@ -34,6 +34,8 @@ pub enum Kind {
     Tcp,
     /// A request whose answer is as expected passes.
     Http(HttpCheck),
+    /// A server of gRPC that says of itself that it serves passes.
+    Grpc(GrpcCheck),
 }
 
 /// The request of an HTTP check and what its answer must look like.
@@ -44,6 +46,27 @@ pub struct HttpCheck {
     pub(super) host: Option<HeaderValue>,
     pub(super) statuses: Box<[RangeInclusive<u16>]>,
     pub(super) body: Option<Box<str>>,
+}
+
+/// What a server of gRPC is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrpcCheck {
+    pub(super) service: Box<str>,
+    pub(super) host: Option<HeaderValue>,
+}
+
+impl GrpcCheck {
+    /// About this service; empty: about the whole server. `host` as for [`HttpCheck::new`].
+    ///
+    /// # Errors
+    /// What cannot be sent in a request is refused here, so that no probe can fail for it later.
+    pub fn new(service: &str, host: Option<&str>) -> Result<Self, BadCheck> {
+        Ok(Self { service: service.into(), host: host_value(host)? })
+    }
+}
+
+fn host_value(host: Option<&str>) -> Result<Option<HeaderValue>, BadCheck> {
+    host.map(|host| HeaderValue::from_str(host).map_err(|_| BadCheck::Host(host.into()))).transpose()
 }
 
 /// What makes a check unusable.
@@ -78,9 +101,7 @@ impl HttpCheck {
         Ok(Self {
             method: method.parse().map_err(|_| BadCheck::Method(method.into()))?,
             path: uri.ok_or_else(|| BadCheck::Path(path.into()))?,
-            host: host
-                .map(|host| HeaderValue::from_str(host).map_err(|_| BadCheck::Host(host.into())))
-                .transpose()?,
+            host: host_value(host)?,
             statuses: statuses.into(),
             body: body.map(Into::into),
         })

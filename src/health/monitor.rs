@@ -36,6 +36,8 @@ pub struct Opening {
     pub announce: Option<Version>,
     /// By a handshake of TLS; `None`: in clear.
     pub secure: Option<Arc<Secure>>,
+    /// HTTP/2 is spoken in clear; in TLS that is agreed upon.
+    pub http2: bool,
 }
 
 /// Something a loop learnt.

@@ -21,15 +21,16 @@ use tokio_rustls::TlsConnector;
 
 use super::check::{Check, HttpCheck, Kind};
 use super::monitor::Opening;
+use super::{grpc, http2};
 
 /// A longer response head is refused. hyper looks before it reads on, so that up to twice as much may have
 /// been read by then.
-const HEAD_MAX: usize = 64 * 1024;
+pub(super) const HEAD_MAX: usize = 64 * 1024;
 
 /// The most that is read of a response body.
-const BODY_MAX: usize = 16 * 1024;
+pub(super) const BODY_MAX: usize = 16 * 1024;
 
-const AGENT: &str = concat!("equipoise-health/", env!("CARGO_PKG_VERSION"));
+pub(super) const AGENT: &str = concat!("equipoise-health/", env!("CARGO_PKG_VERSION"));
 
 /// Probes one address once. `host` is sent where the check names none.
 ///
@@ -53,17 +54,37 @@ pub(super) async fn probe(
         if let Some(version) = opening.announce {
             stream.write_all(version.own_header()).await.map_err(|_| Failure::Closed)?;
         }
-        let Some(secure) = &opening.secure else { return tell(&check.kind, stream, host).await };
+        let Some(secure) = &opening.secure else {
+            return tell(&check.kind, stream, host, Speech { http2: opening.http2, secure: false }).await;
+        };
         let connector = TlsConnector::from(Arc::clone(&secure.config));
         let stream = connector.connect(secure.name.clone(), stream).await;
-        tell(&check.kind, stream.map_err(|error| Failure::Tls(error.to_string().into()))?, host).await
+        let stream = stream.map_err(|error| Failure::Tls(error.to_string().into()))?;
+        let speech = Speech { http2: stream.get_ref().1.alpn_protocol() == Some(b"h2"), secure: true };
+        tell(&check.kind, stream, host, speech).await
     };
     timeout_at(deadline, asked).await.unwrap_or(Err(Failure::Timeout(check.timeout)))
 }
 
-async fn tell(kind: &Kind, stream: impl AsyncRead + AsyncWrite + Unpin, host: &str) -> Result<(), Failure> {
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy)]
+struct Speech {
+    http2: bool,
+    secure: bool,
+}
+
+async fn tell(
+    kind: &Kind,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    host: &str,
+    speech: Speech,
+) -> Result<(), Failure> {
     match kind {
         Kind::Tcp => Ok(()),
+        Kind::Grpc(check) if speech.http2 => grpc::ask(check, stream, host, speech.secure).await,
+        // HTTP/1.1 was chosen, in which no gRPC is spoken.
+        Kind::Grpc(_) => Err(Failure::Invalid),
+        Kind::Http(http) if speech.http2 => ask_http2(http, stream, host, speech.secure).await,
         Kind::Http(http) => ask(http, stream, host).await,
     }
 }
@@ -83,12 +104,16 @@ pub enum Failure {
     Timeout(Duration),
     /// The connection ended before the answer was whole.
     Closed,
-    /// The answer is not HTTP/1, or its head is above 64 KiB.
+    /// The answer is not the HTTP that is spoken, or its head is above 64 KiB.
     Invalid,
     /// A status that is not expected.
     Status(u16),
     /// The first 16 KiB of the body lack this.
     Body(Box<str>),
+    /// A status of gRPC that is not OK.
+    Grpc(u32),
+    /// A state of grpc.health.v1 that is not SERVING.
+    NotServing(u64),
 }
 
 impl Failure {
@@ -113,6 +138,10 @@ impl Failure {
         if closed { Self::Closed } else { Self::Invalid }
     }
 
+    pub(super) fn of_http2(error: &h2::Error) -> Self {
+        if error.is_library() { Self::Invalid } else { Self::Closed }
+    }
+
     /// The value of the label `result` of equipoise_health_checks_total.
     pub fn result(&self) -> &'static str {
         match self {
@@ -125,6 +154,8 @@ impl Failure {
             Self::Invalid => "invalid",
             Self::Status(_) => "status",
             Self::Body(_) => "body",
+            Self::Grpc(_) => "grpc_status",
+            Self::NotServing(_) => "not_serving",
         }
     }
 }
@@ -141,7 +172,33 @@ impl fmt::Display for Failure {
             Self::Invalid => f.write_str("invalid response"),
             Self::Status(status) => write!(f, "status {status}"),
             Self::Body(wanted) => write!(f, "body does not contain {wanted:?}"),
+            Self::Grpc(code) => write!(f, "grpc-status {code}"),
+            Self::NotServing(0) => f.write_str("UNKNOWN"),
+            Self::NotServing(2) => f.write_str("NOT_SERVING"),
+            Self::NotServing(3) => f.write_str("SERVICE_UNKNOWN"),
+            Self::NotServing(other) => write!(f, "serving status {other}"),
         }
+    }
+}
+
+async fn ask_http2(
+    check: &HttpCheck,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    host: &str,
+    secure: bool,
+) -> Result<(), Failure> {
+    let host = check.host.as_ref().map_or(host.as_bytes(), HeaderValue::as_bytes);
+    let path = check.path.path_and_query().map_or("/", |path| path.as_str());
+    let mut request = http2::request(&check.method, path, host, secure).ok_or(Failure::Invalid)?;
+    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    let answer = http2::ask(stream, request, Bytes::new()).await?;
+    let status = answer.head.status().as_u16();
+    match &check.body {
+        _ if !check.expects(status) => Err(Failure::Status(status)),
+        Some(wanted) if memchr::memmem::find(&answer.body, wanted.as_bytes()).is_none() => {
+            Err(Failure::Body(wanted.clone()))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -38,6 +38,11 @@ impl Upgrade {
         chosen.protocols().all(|name| self.protocols().any(|other| other.eq_ignore_ascii_case(name)))
     }
 
+    /// Whether a WebSocket is asked for.
+    pub fn is_websocket(&self) -> bool {
+        self.protocols().any(|name| name.eq_ignore_ascii_case(b"websocket"))
+    }
+
     fn protocols(&self) -> impl Iterator<Item = &[u8]> {
         self.0.split(|b| *b == b',').map(<[u8]>::trim_ascii)
     }

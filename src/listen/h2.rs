@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use h2::server::{Builder, Connection};
 
 use super::drive::Drive;
+use crate::frames::Piece;
 use crate::http::{HeadLimits, Refusal};
 use crate::proxy;
 
@@ -25,13 +26,11 @@ mod head;
 mod inlet;
 mod meter;
 mod outlet;
-mod queue;
 mod stream;
 
 use driver::Driver;
 use duplex::{Duplex, Traffic};
 use hall::Hall;
-use queue::Piece;
 
 /// What a client sends before its first frame (RFC 9113 3.4).
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

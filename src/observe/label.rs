@@ -302,6 +302,8 @@ closed_set! {
     RetryReason {
         /// Nothing of the request had been sent.
         Connect = "connect",
+        /// A backend of HTTP/2 says that it has done nothing for it.
+        Refused = "refused",
         /// The connection ended with no byte of a response.
         Reset = "reset",
         /// An unparsable response head.

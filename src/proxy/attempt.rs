@@ -9,16 +9,20 @@ use super::fault::Fault;
 use super::pick::{Attempt, is_failure};
 use super::upload::Upload;
 use crate::backend::Moment;
-use crate::http::{Body, Version};
+use crate::http::{Body, Method, Refusal, Upgrade, Version};
 use crate::observe::{Outcome, RetryReason};
 use crate::resilience::Failure;
 use crate::snapshot::{HostPolicy, Pool, Security};
-use crate::upstream::{Connection, DialError};
+use crate::upstream::{Connection, DialError, Protocol, Terms};
+
+/// What needs a connection to the backend of its own.
+const NO_TUNNEL: Refusal = Refusal { status: 501, reason: "a tunnel to a backend of HTTP/2" };
 
 /// The label of a retry.
 pub(super) fn retry_reason(failure: Failure) -> RetryReason {
     match failure {
         Failure::Connect => RetryReason::Connect,
+        Failure::Refused => RetryReason::Refused,
         Failure::Reset => RetryReason::Reset,
         Failure::Invalid => RetryReason::Invalid,
         Failure::Timeout => RetryReason::Timeout,
@@ -105,7 +109,8 @@ impl Exchange<'_> {
     ) -> Result<Result<Box<Connection>, Failure>, Fault> {
         let backend = attempt.lease.backend();
         let must_be_recent = !self.request.method.is_idempotent();
-        let secure = match &attempt.member.security {
+        let member = attempt.member;
+        let secure = match &member.security {
             Security::Plain => None,
             Security::Tls(secure) => Some(secure),
             Security::Broken => {
@@ -118,6 +123,21 @@ impl Exchange<'_> {
         let announced = pool.announce.map(|version| self.client.announcement(version));
         let announced = announced.transpose().map_err(|_| Fault::ClientLeft)?;
         let upstream = &self.worker.upstream;
+        if pool.protocol != Protocol::Http1 {
+            let due = now + pool.connect_timeout;
+            let terms = Terms {
+                protocol: pool.protocol,
+                secure,
+                limit: member.limit,
+                timeout: pool.connect_timeout,
+                deadline: self.deadline.map_or(due, |deadline| deadline.min(due)),
+                keep_for: pool.keep_alive,
+                fresh: !reuse,
+                must_be_recent,
+            };
+            // In a box: it would make every exchange larger.
+            return Box::pin(self.board(pool, attempt, terms, now)).await;
+        }
         if reuse
             && let Some(connection) = upstream.idle(backend, secure, announced.as_ref(), must_be_recent, now)
         {
@@ -132,28 +152,70 @@ impl Exchange<'_> {
                 pool.budget.on_connected(backend.id(), Instant::now());
                 Ok(Ok(connection))
             }
-            Err(error) => {
-                tracing::debug!(target: "equipoise::proxy", pool = %pool.name, backend = %backend.identity().name, "{error}");
-                pool.budget.on_refused(backend.id());
-                let failed_at = Moment::of(Instant::now());
-                attempt.lease.failed(now.elapsed(), failed_at);
-                let outcome = match error {
-                    DialError::Tls(_) => Outcome::TlsError,
-                    _ => Outcome::ConnectError,
-                };
-                attempt.member.series.outcome(self.worker.index, outcome);
-                attempt.connect_timed_out = error.is_timeout();
-                let late = error.is_timeout() && self.timed_out(Fault::ConnectTimeout) == Fault::Deadline;
-                if error.is_the_backends() && (!late || self.retries == 0) {
-                    attempt.count(pool, failed_at);
-                    attempt.went_badly(pool, failed_at);
+            Err(error) => self.unreached(pool, attempt, &error, now),
+        }
+    }
+
+    /// A stream of a connection that is shared, or where the backend has chosen HTTP/1 a connection.
+    async fn board(
+        &mut self,
+        pool: &Pool,
+        attempt: &mut Attempt<'_>,
+        terms: Terms<'_>,
+        now: Instant,
+    ) -> Result<Result<Box<Connection>, Failure>, Fault> {
+        match self.worker.upstream.board(attempt.lease.backend(), &terms, now).await {
+            Ok(connection) => {
+                if connection.stream.is_lane() {
+                    self.fits_http2()?;
                 }
-                attempt.want_probe(pool);
-                match self.timed_out(Fault::ConnectTimeout) {
-                    Fault::Deadline => Err(Fault::Deadline),
-                    _ => Ok(Err(Failure::Connect)),
+                if !connection.reused {
+                    pool.budget.on_connected(attempt.lease.backend().id(), Instant::now());
                 }
+                Ok(Ok(connection))
             }
+            Err(error) => self.unreached(pool, attempt, &error, now),
+        }
+    }
+
+    /// Whether the request can be sent in HTTP/2: a tunnel needs a connection, or a stream that was agreed upon.
+    fn fits_http2(&self) -> Result<(), Fault> {
+        let is_websocket = self.request.upgrade.as_ref().is_some_and(Upgrade::is_websocket);
+        match self.request.method {
+            Method::Connect => Err(Fault::Refused(NO_TUNNEL)),
+            _ if is_websocket => Err(Fault::Refused(NO_TUNNEL)),
+            _ => Ok(()),
+        }
+    }
+
+    /// No connection came of the try.
+    fn unreached(
+        &self,
+        pool: &Pool,
+        attempt: &mut Attempt<'_>,
+        error: &DialError,
+        now: Instant,
+    ) -> Result<Result<Box<Connection>, Failure>, Fault> {
+        let backend = attempt.lease.backend();
+        tracing::debug!(target: "equipoise::proxy", pool = %pool.name, backend = %backend.identity().name, "{error}");
+        pool.budget.on_refused(backend.id());
+        let failed_at = Moment::of(Instant::now());
+        attempt.lease.failed(now.elapsed(), failed_at);
+        let outcome = match error {
+            DialError::Tls(_) => Outcome::TlsError,
+            _ => Outcome::ConnectError,
+        };
+        attempt.member.series.outcome(self.worker.index, outcome);
+        attempt.connect_timed_out = error.is_timeout();
+        let late = error.is_timeout() && self.timed_out(Fault::ConnectTimeout) == Fault::Deadline;
+        if error.is_the_backends() && (!late || self.retries == 0) {
+            attempt.count(pool, failed_at);
+            attempt.went_badly(pool, failed_at);
+        }
+        attempt.want_probe(pool);
+        match self.timed_out(Fault::ConnectTimeout) {
+            Fault::Deadline => Err(Fault::Deadline),
+            _ => Ok(Err(Failure::Connect)),
         }
     }
 
@@ -205,6 +267,7 @@ impl Exchange<'_> {
                 };
                 (outcome, true, Ok(Err(failure)))
             }
+            Trouble::Left => (Outcome::Reset, false, Ok(Err(Failure::Refused))),
             // It is judged by it where it had the route's whole time, and the whole request: others before it,
             // or a slow client, are no fault of its own.
             Trouble::Over(Fault::Deadline) => {

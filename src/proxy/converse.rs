@@ -1,6 +1,7 @@
 //! What is said to a backend and heard from it, up to the head of the final response.
 
 use std::future::poll_fn;
+use std::io::{self, ErrorKind};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,8 @@ const MAX_INTERIM: u32 = 32;
 pub(super) enum Trouble {
     /// The backend's doing: another may be tried.
     Backend(Failure),
+    /// The backend left in good order before it began with the request: no fault, and another may be tried.
+    Left,
     /// The client's, or the route's timeout: it is over.
     Over(Fault),
 }
@@ -210,6 +213,9 @@ impl Exchange<'_> {
             match connection.buffer.poll_fill(&mut connection.stream, &self.worker.blocks, cx) {
                 Poll::Pending => return Ok(Poll::Pending),
                 Poll::Ready(Ok(n)) if n > 0 => {}
+                Poll::Ready(Err(error)) if connection.stream.is_lane() && talk.interim == 0 => {
+                    return Err(broken_off(&error));
+                }
                 // Behind an interim response it is not the end of an idle connection.
                 Poll::Ready(_) if connection.buffer.is_empty() && talk.interim == 0 => {
                     return Err(Trouble::Backend(Failure::Reset));
@@ -289,6 +295,19 @@ impl Exchange<'_> {
             lookout.arm(Instant::now() + LOOK_EVERY);
         }
         due
+    }
+}
+
+/// What it means that a stream of HTTP/2 was broken off.
+fn broken_off(error: &io::Error) -> Trouble {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => Trouble::Backend(Failure::Refused),
+        ErrorKind::ConnectionAborted => Trouble::Left,
+        ErrorKind::InvalidData => Trouble::Backend(Failure::Invalid),
+        ErrorKind::InvalidInput => {
+            Trouble::Over(Fault::Refused(Refusal::bad("HTTP/2 cannot carry this head")))
+        }
+        _ => Trouble::Backend(Failure::Reset),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::observe::{CLIENT_LEFT, MethodLabel};
 use crate::resilience::{Facts, Failure, Verdict, decide};
 use crate::snapshot::{HostPolicy, Listener, Pool, Route};
 use crate::timer::Timer;
+use crate::upstream::Protocol;
 
 /// Bytes of a head above which its memory is not kept for the next one.
 pub const LARGE_HEAD: usize = 8 * 1024;
@@ -197,7 +198,9 @@ impl<'a> Exchange<'a> {
         self.edit_request(pool);
         pool.budget.on_request(self.now);
         let listed = pool.retry.lists_method(self.request.method_token());
-        let repeatable = (listed && pool.retry.attempts > 0) || self.request.method.is_idempotent();
+        // Over HTTP/2 a backend may say of any request that it has not begun with it.
+        let listed_or_told = listed || pool.protocol != Protocol::Http1;
+        let repeatable = (listed_or_told && pool.retry.attempts > 0) || self.request.method.is_idempotent();
         let mut upload =
             Upload::new(self.request.body, self.listener, repeatable.then_some(pool.retry_buffer));
         let mut wanted = Wanted::new(self.client.bonds.take(route, &self.worker.blocks), listed);
@@ -284,7 +287,7 @@ impl<'a> Exchange<'a> {
             is_trial: attempt.is_trial,
             retries_made: self.retries,
             method_listed,
-            anything_sent: tried.sent || upload.sent > 0,
+            anything_sent: tried.sent || (upload.sent > 0 && failure != Failure::Refused),
             replayable: upload.is_replayable(),
             first_connect_failure,
             another_accepts: pool.budget.connect_retry_is_free(backend.id(), self.now),

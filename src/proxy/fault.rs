@@ -85,9 +85,8 @@ impl Fault {
             Self::Deadline => (504, Some(Reason::Deadline), true),
             Self::Backend(Failure::Timeout) | Self::ConnectTimeout => (504, None, true),
             Self::Backend(Failure::Status(status)) => (status, None, true),
-            Self::Backend(Failure::Connect | Failure::Reset | Failure::Invalid) | Self::Cut => {
-                (502, None, true)
-            }
+            Self::Backend(Failure::Connect | Failure::Refused | Failure::Reset | Failure::Invalid)
+            | Self::Cut => (502, None, true),
         };
         Answer { status: Some(status), code: status, reason, keep }
     }
@@ -100,7 +99,7 @@ impl Fault {
         }
         match self {
             Self::Backend(Failure::Connect) | Self::ConnectTimeout => Outcome::ConnectError.name(),
-            Self::Backend(Failure::Reset) => Outcome::Reset.name(),
+            Self::Backend(Failure::Reset | Failure::Refused) => Outcome::Reset.name(),
             Self::Backend(Failure::Invalid) => Outcome::Invalid.name(),
             Self::Backend(Failure::Timeout) => Outcome::Timeout.name(),
             // Its head had been counted by its status.
@@ -149,6 +148,7 @@ mod tests {
             (Fault::Deadline, Some(504), true),
             (Fault::Backend(Failure::Connect), Some(502), true),
             (Fault::Backend(Failure::Reset), Some(502), true),
+            (Fault::Backend(Failure::Refused), Some(502), true),
             (Fault::Backend(Failure::Invalid), Some(502), true),
             (Fault::Backend(Failure::Timeout), Some(504), true),
             (Fault::ConnectTimeout, Some(504), true),

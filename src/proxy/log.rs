@@ -102,7 +102,7 @@ impl<'a> Note<'a> {
             Fault::NoBackend | Fault::Backend(Failure::Connect) => *b"SC",
             Fault::PoolFull | Fault::QueueTimeout => *b"sQ",
             Fault::ConnectTimeout => *b"sC",
-            Fault::Backend(Failure::Reset) => *b"SH",
+            Fault::Backend(Failure::Reset | Failure::Refused) => *b"SH",
             Fault::Backend(Failure::Timeout) => *b"sH",
             Fault::Backend(Failure::Invalid | Failure::Status(_)) => *b"PH",
             Fault::Cut => *b"SD",

@@ -111,6 +111,7 @@ impl Worker {
     /// From now on no connection is kept alive.
     pub fn drain(&self) {
         self.draining.set(true);
+        self.upstream.close_trunks();
     }
 
     /// Whether connections are to end.

@@ -8,7 +8,7 @@ pub fn decide(policy: &Policy, facts: &Facts) -> Verdict {
     if !facts.is_trial && !policy.lists(facts.failure) {
         return Verdict::Stop(Stop::NotListed);
     }
-    if !facts.method_listed && (facts.anything_sent || facts.failure != Failure::Connect) {
+    if !facts.method_listed && (facts.anything_sent || !facts.failure.left_nothing()) {
         return Verdict::Stop(Stop::Method);
     }
     if !facts.replayable {
@@ -26,6 +26,9 @@ pub fn decide(policy: &Policy, facts: &Facts) -> Verdict {
 pub enum Failure {
     /// Refused, unreachable or not connected in time (TLS included): nothing of the request was sent.
     Connect,
+    /// The backend says that it has done nothing for the request, in HTTP/2 (RFC 9113 8.7): what was sent of it counts
+    /// as not sent.
+    Refused,
     /// The connection ended with no byte of a response.
     Reset,
     /// The response head could not be parsed.
@@ -37,11 +40,17 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Whether the backend cannot have begun anything for the request by this try.
+    pub fn left_nothing(self) -> bool {
+        matches!(self, Self::Connect | Self::Refused)
+    }
+
     /// The label `reason` of equipoise_retries_total. Statuses other than the usual ones share a label, so
     /// that a configuration cannot make hundreds of series.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::Refused => "refused",
             Self::Reset => "reset",
             Self::Invalid => "invalid",
             Self::Timeout => "timeout",
@@ -60,7 +69,7 @@ impl Failure {
 pub struct Policy {
     /// Further tries at most, beyond the first.
     pub attempts: u32,
-    /// Whether a failed connect is retried.
+    /// Whether a failed connect is retried, and a refusal.
     pub on_connect: bool,
     /// Whether a reset is retried.
     pub on_reset: bool,
@@ -98,7 +107,7 @@ impl Policy {
     /// Whether this failure is in `retry.on`. A response whose status is not must be passed on at once.
     pub fn lists(&self, failure: Failure) -> bool {
         match failure {
-            Failure::Connect => self.on_connect,
+            Failure::Connect | Failure::Refused => self.on_connect,
             Failure::Reset => self.on_reset,
             Failure::Invalid => self.on_invalid,
             Failure::Timeout => self.on_timeout,
@@ -119,7 +128,7 @@ pub struct Facts {
     pub retries_made: u32,
     /// [`Policy::lists_method`] of its method.
     pub method_listed: bool,
-    /// Whether any byte of it was written to any backend.
+    /// Whether any byte of it was written to any backend that may have begun something for it.
     pub anything_sent: bool,
     /// Whether its body can be sent from the start: none, untouched, or still held whole.
     pub replayable: bool,
@@ -158,8 +167,9 @@ pub enum Stop {
 mod tests {
     use super::*;
 
-    const FAILURES: [Failure; 6] = [
+    const FAILURES: [Failure; 7] = [
         Failure::Connect,
+        Failure::Refused,
         Failure::Reset,
         Failure::Invalid,
         Failure::Timeout,
@@ -214,7 +224,7 @@ mod tests {
 
     /// The contract once more, as a table from the strictest line down.
     fn expected(facts: &Facts) -> Verdict {
-        let connect = facts.failure == Failure::Connect;
+        let connect = matches!(facts.failure, Failure::Connect | Failure::Refused);
         let retry = Verdict::Retry { charged: !(facts.first_connect_failure && facts.another_accepts) };
         match (facts.failure, facts.method_listed, facts.anything_sent, facts.replayable, facts.retries_made)
         {

@@ -19,7 +19,6 @@ use crate::announce;
 use crate::backend::{Backend, Identity, Moment};
 use crate::balance::{self, KeySource, Memory};
 use crate::config;
-use crate::health::{Check, HttpCheck, Kind};
 use crate::http::{HeadLimits, HeadPolicy, OWN_ERRORS};
 use crate::observe::{CertificateLabel, Metrics};
 use crate::queue::Queue;
@@ -128,12 +127,13 @@ fn compile_pool(
             config::PassHost::Backend => HostPolicy::Backend,
             config::PassHost::Fixed(host) => HostPolicy::Fixed(host.as_str().into()),
         },
+        protocol: rules::protocol(pool),
         announce: match pool.proxy_protocol {
             config::SendProxy::Off => None,
             config::SendProxy::V1 => Some(announce::Version::V1),
             config::SendProxy::V2 => Some(announce::Version::V2),
         },
-        check: pool.health.as_ref().map(|health| Arc::new(compile_check(health))),
+        check: pool.health.as_ref().map(|health| Arc::new(rules::check(health))),
         retry: rules::retry(&pool.retry),
         retry_buffer: pool.retry.buffer as usize,
         budget,
@@ -200,7 +200,7 @@ fn compile_member(
 
 fn compile_pool_tls(pool: &config::Pool, before: Option<&Arc<Pool>>) -> Option<Origination> {
     let tls = pool.tls.as_ref()?;
-    match tls::originate(tls, before.and_then(|pool| pool.origination.as_ref())) {
+    match tls::originate(tls, rules::protocol(pool), before.and_then(|pool| pool.origination.as_ref())) {
         Ok(origination) => Some(origination),
         Err(flaw) => {
             // `config` has had the very same files looked into: only the system's roots can have changed since.
@@ -227,34 +227,6 @@ fn compile_key(source: KeySource, key: &config::HashKey) -> Key {
         (KeySource::HashKey, config::HashKey::Header(name)) => Key::Header(name.as_str().into()),
         (KeySource::HashKey, config::HashKey::Cookie(name)) => Key::Cookie(name.as_str().into()),
         (KeySource::HashKey, config::HashKey::Query(name)) => Key::Query(name.as_str().into()),
-    }
-}
-
-fn compile_check(health: &config::Health) -> Check {
-    let statuses: Vec<_> = health.expect_status.iter().map(|(first, last)| *first..=*last).collect();
-    let http = || {
-        HttpCheck::new(
-            &health.method,
-            &health.path,
-            health.host.as_deref(),
-            &statuses,
-            health.expect_body.as_deref(),
-        )
-    };
-    Check {
-        kind: match health.kind {
-            config::HealthKind::Tcp => Kind::Tcp,
-            // `config` lets only valid methods, paths and hosts through; a TCP check is the weaker
-            // promise that is left if the two rooms should ever disagree.
-            config::HealthKind::Http => http().map_or(Kind::Tcp, Kind::Http),
-        },
-        port: health.port,
-        interval: health.interval,
-        fast_interval: health.fast_interval,
-        down_interval: health.down_interval,
-        timeout: health.timeout,
-        rise: health.rise,
-        fall: health.fall,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::resilience::{Policy, RetryBudget};
 use crate::roster::Squad;
 use crate::sticky::Sticky;
 use crate::tls::Secure;
+use crate::upstream::Protocol;
 
 /// One pool.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct Pool {
     pub key: Key,
     /// What Host the backends see.
     pub pass_host: HostPolicy,
+    /// What is spoken to its backends.
+    pub protocol: Protocol,
     /// How its backends are told who the client is, before the first byte; `None`: not at all.
     pub announce: Option<announce::Version>,
     /// Every backend, in the order of the file.

@@ -6,11 +6,13 @@ use tokio::sync::Notify;
 
 use super::pool::{Member, Pool};
 use crate::config;
+use crate::health::{Check, GrpcCheck, HttpCheck, Kind};
 use crate::http::Underscores;
 use crate::queue::Class;
 use crate::resilience::{Passive, Policy};
 use crate::roster::{self, Keeper, Rules, Squad};
 use crate::sticky::Sticky;
+use crate::upstream::Protocol;
 
 /// The squad of a pool's members; what the pool had before a reload goes on.
 pub(super) fn squad(
@@ -88,5 +90,50 @@ pub(super) fn underscores(written: config::Underscores) -> Underscores {
         config::Underscores::Allow => Underscores::Allow,
         config::Underscores::Drop => Underscores::Drop,
         config::Underscores::Reject => Underscores::Reject,
+    }
+}
+
+/// How each of its backends is probed.
+pub(super) fn check(health: &config::Health) -> Check {
+    let statuses: Vec<_> = health.expect_status.iter().map(|(first, last)| *first..=*last).collect();
+    let http = || {
+        HttpCheck::new(
+            &health.method,
+            &health.path,
+            health.host.as_deref(),
+            &statuses,
+            health.expect_body.as_deref(),
+        )
+    };
+    Check {
+        kind: match health.kind {
+            config::HealthKind::Tcp => Kind::Tcp,
+            // `config` lets only valid methods, paths and hosts through; a TCP check is the weaker
+            // promise that is left if the two rooms should ever disagree.
+            config::HealthKind::Http => http().map_or(Kind::Tcp, Kind::Http),
+            config::HealthKind::Grpc => {
+                GrpcCheck::new(&health.service, health.host.as_deref()).map_or(Kind::Tcp, Kind::Grpc)
+            }
+        },
+        port: health.port,
+        interval: health.interval,
+        fast_interval: health.fast_interval,
+        down_interval: health.down_interval,
+        timeout: health.timeout,
+        rise: health.rise,
+        fall: health.fall,
+    }
+}
+
+/// What is spoken to its backends. In clear there is nobody to ask, and where a connection announces its client it
+/// cannot be shared.
+pub(super) fn protocol(pool: &config::Pool) -> Protocol {
+    match pool.protocol {
+        config::Protocol::H1 => Protocol::Http1,
+        config::Protocol::H2 => Protocol::Http2,
+        config::Protocol::Auto if pool.tls.is_none() || pool.proxy_protocol != config::SendProxy::Off => {
+            Protocol::Http1
+        }
+        config::Protocol::Auto => Protocol::Either,
     }
 }

@@ -10,9 +10,16 @@ use crate::tls::{
     Authority, Certificate, ClientFiles, Facts, Flaw, Part, Secure, ServerFiles, TicketKeys, client_config,
     server_config, server_name,
 };
+use crate::upstream::Protocol;
 
-/// What is spoken to backends inside of TLS, by its ALPN name.
-const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
+/// What is offered to backends inside of TLS, by its ALPN name; what we like best stands first.
+fn offered(protocol: Protocol) -> &'static [&'static [u8]] {
+    match protocol {
+        Protocol::Http1 => &[b"http/1.1"],
+        Protocol::Http2 => &[b"h2"],
+        Protocol::Either => &[b"h2", b"http/1.1"],
+    }
+}
 
 /// TLS at one listener.
 #[derive(Debug, Clone)]
@@ -28,6 +35,7 @@ pub(super) struct Termination {
 pub(super) struct Origination {
     pub(super) config: Arc<ClientConfig>,
     source: config::PoolTls,
+    protocol: Protocol,
 }
 
 /// What is wrong, or doubtful, with the files of a listener.
@@ -43,7 +51,7 @@ pub(super) fn listener_flaws(tls: &config::ListenerTls) -> Vec<TlsFlaw> {
 /// The same of a pool whose backends have these addresses.
 pub(super) fn pool_flaws(tls: &config::PoolTls, addresses: &[&str]) -> Vec<TlsFlaw> {
     let mut doubts = Vec::new();
-    let fatal = client_config(client_files(tls), PROTOCOLS, &mut doubts).err();
+    let fatal = client_config(client_files(tls), offered(Protocol::Http1), &mut doubts).err();
     let asked = |address: &&str| server_name(tls.server_name.as_deref(), address).err();
     let name = addresses.iter().find_map(asked);
     doubts.into_iter().chain(fatal).chain(name).map(translate).collect()
@@ -84,12 +92,16 @@ pub(super) fn terminate(
 
 /// Compiles a pool's TLS. Where nothing has changed the one from before goes on, with its sessions and open
 /// connections.
-pub(super) fn originate(tls: &config::PoolTls, before: Option<&Origination>) -> Result<Origination, Flaw> {
+pub(super) fn originate(
+    tls: &config::PoolTls,
+    protocol: Protocol,
+    before: Option<&Origination>,
+) -> Result<Origination, Flaw> {
     match before {
-        Some(before) if before.source == *tls => Ok(before.clone()),
+        Some(before) if before.source == *tls && before.protocol == protocol => Ok(before.clone()),
         _ => {
-            let config = client_config(client_files(tls), PROTOCOLS, &mut Vec::new())?;
-            Ok(Origination { config, source: tls.clone() })
+            let config = client_config(client_files(tls), offered(protocol), &mut Vec::new())?;
+            Ok(Origination { config, source: tls.clone(), protocol })
         }
     }
 }

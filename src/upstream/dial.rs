@@ -11,11 +11,12 @@ use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::{Connection, OpenGauge, Upstream};
+use super::{Connection, Fleet, Hold, OpenGauge};
 use crate::announce::Announcement;
 use crate::backend::Backend;
+use crate::timer::Wheel;
 use crate::tls::Secure;
-use crate::wire::{Buffer, MAX_UNSENT, Outgoing, Session, Stream};
+use crate::wire::{Blocks, Buffer, MAX_UNSENT, Outgoing, Session, Stream};
 
 /// How often a worker that waits for a place looks again, beside whenever a connection closes.
 const RECHECK: Duration = Duration::from_millis(2);
@@ -32,6 +33,9 @@ pub enum DialError {
     /// Connected, but no TLS came of it.
     #[error("TLS: {0}")]
     Tls(io::Error),
+    /// Connected, but no HTTP/2 came of it.
+    #[error("HTTP/2: {0}")]
+    Http2(io::Error),
     /// As many connections as allowed were open all the time.
     #[error("no connection was free within {0:?}")]
     NoPlace(Duration),
@@ -44,6 +48,22 @@ impl DialError {
     /// Whether the time has passed.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::TimedOut(_) | Self::NoPlace(_))
+    }
+
+    /// The same for another who waited for the same connection.
+    pub(super) fn again(&self) -> Self {
+        let copy = |error: &io::Error| match error.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(error.kind(), error.to_string()),
+        };
+        match self {
+            Self::Failed(error) => Self::Failed(copy(error)),
+            Self::TimedOut(after) => Self::TimedOut(*after),
+            Self::Tls(error) => Self::Tls(copy(error)),
+            Self::Http2(error) => Self::Http2(copy(error)),
+            Self::NoPlace(after) => Self::NoPlace(*after),
+            Self::NoAddress => Self::NoAddress,
+        }
     }
 
     /// Whether it says something of the backend, and not only of us: that we lack descriptors, ports or
@@ -61,16 +81,24 @@ impl DialError {
         ];
         match self {
             Self::Failed(error) => !Errno::from_io_error(error).is_some_and(|errno| OURS.contains(&errno)),
-            Self::TimedOut(_) | Self::Tls(_) => true,
+            Self::TimedOut(_) | Self::Tls(_) | Self::Http2(_) => true,
             Self::NoPlace(_) | Self::NoAddress => false,
         }
     }
 }
 
+/// What a connection is opened with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Means<'a> {
+    pub(super) wheel: &'a Wheel,
+    pub(super) blocks: &'a Blocks,
+    pub(super) fleet: &'a Fleet,
+}
+
 /// A connection being opened; see [`Upstream::dial`].
 #[derive(Debug)]
 pub struct Dialing<'a> {
-    upstream: &'a Upstream,
+    means: Means<'a>,
     backend: Arc<Backend>,
     limit: u32,
     timeout: Duration,
@@ -81,14 +109,14 @@ pub struct Dialing<'a> {
 
 impl<'a> Dialing<'a> {
     pub(super) fn new(
-        upstream: &'a Upstream,
+        means: Means<'a>,
         backend: &Arc<Backend>,
         limit: u32,
         timeout: Duration,
         deadline: Instant,
     ) -> Self {
         let (secure, announced) = (None, None);
-        Self { upstream, backend: Arc::clone(backend), limit, timeout, deadline, secure, announced }
+        Self { means, backend: Arc::clone(backend), limit, timeout, deadline, secure, announced }
     }
 
     /// With TLS; the deadline is of both.
@@ -131,15 +159,15 @@ impl<'a> Dialing<'a> {
             reused: false,
             secure: self.secure,
             announced: self.announced,
-            gauge,
+            hold: Hold::Whole(gauge),
             moves,
         }))
     }
 
     async fn shake_hands(&self, stream: TcpStream, secure: &Secure) -> Result<Stream, DialError> {
-        let session = Session::connect(stream, &secure.config, secure.name.clone(), &self.upstream.blocks);
+        let session = Session::connect(stream, &secure.config, secure.name.clone(), self.means.blocks);
         let mut session = Box::new(session.map_err(|error| DialError::Tls(io::Error::other(error)))?);
-        let handshake = poll_fn(|cx| session.poll_handshake(&self.upstream.blocks, cx));
+        let handshake = poll_fn(|cx| session.poll_handshake(self.means.blocks, cx));
         Box::pin(self.in_time(handshake)).await?.map_err(DialError::Tls)?;
         Ok(Stream::Tls(session))
     }
@@ -153,25 +181,35 @@ impl<'a> Dialing<'a> {
             if Instant::now() >= self.deadline {
                 return Err(DialError::NoPlace(self.timeout));
             }
-            self.upstream.fleet.ask_to_close_one(self.backend.id());
+            self.means.fleet.ask_to_close_one(self.backend.id());
             self.backend.until_connection_closed(RECHECK).await;
         }
     }
 
     async fn in_time<T>(&self, future: impl Future<Output = T>) -> Result<T, DialError> {
-        let timer = self.upstream.wheel.timer();
-        timer.arm(self.deadline);
-        let mut future = std::pin::pin!(future);
-        poll_fn(|cx| {
-            timer.wake(cx.waker());
-            match future.as_mut().poll(cx) {
-                Poll::Ready(done) => Poll::Ready(Ok(done)),
-                Poll::Pending if timer.has_fired() => Poll::Ready(Err(DialError::TimedOut(self.timeout))),
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await
+        let done = in_time(self.means.wheel, self.deadline, future).await;
+        done.ok_or(DialError::TimedOut(self.timeout))
     }
+}
+
+/// What comes of it, if that comes by then.
+pub(super) async fn in_time<T>(
+    wheel: &Wheel,
+    deadline: Instant,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let timer = wheel.timer();
+    timer.arm(deadline);
+    let mut future = std::pin::pin!(future);
+    poll_fn(|cx| {
+        timer.wake(cx.waker());
+        match future.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending if timer.has_fired() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// A connect to a local port of the ephemeral range that nobody listens on may get that very port as its

@@ -57,15 +57,14 @@ impl Owned {
         }
     }
 
-    /// Closes the one to a backend that has been idle for longest, if there is any. Looks at all: it is asked for only
-    /// at a backend's limit.
-    pub(super) fn give_way(&self, backend_id: u64) {
+    /// Closes the one to a backend that has been idle for longest, if there is any; says whether there was. Looks at
+    /// all: it is asked for only at a backend's limit.
+    pub(super) fn give_way(&self, backend_id: u64) -> bool {
         let mut shelves = self.0.borrow_mut();
         let of_shelf = |shelf: &Vec<Idle>| shelf.iter().position(|idle| idle.backend_id() == backend_id);
         let candidates = shelves.values_mut().filter_map(|shelf| of_shelf(shelf).map(|at| (shelf, at)));
-        if let Some((shelf, at)) = candidates.min_by_key(|(shelf, at)| shelf[*at].since) {
-            close(shelf.remove(at));
-        }
+        let oldest = candidates.min_by_key(|(shelf, at)| shelf[*at].since);
+        oldest.map(|(shelf, at)| close(shelf.remove(at))).is_some()
     }
 
     /// Keeps only the clients of whom something is left.

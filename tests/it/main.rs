@@ -32,6 +32,7 @@ mod forwarding;
 mod hostile;
 mod http2;
 mod http2_limits;
+mod http2_out;
 mod http2_siege;
 mod large;
 mod ledger;

@@ -2,17 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Places, PoolPlaces, slo, sticky, tls, unique};
+use super::{Places, PoolPlaces, health, slo, sticky, tls, unique};
 use crate::config::Vocabulary;
 use crate::config::model::{
-    Backend, HashKey, Health, HealthKind, PassHost, Passive, Pool, PoolTimeouts, Queue, Retry, RetryOn,
-    SendProxy,
+    Backend, HashKey, PassHost, Passive, Pool, PoolTimeouts, Protocol, Queue, Retry, RetryOn, SendProxy,
 };
 use crate::config::report::{Code, Diagnostic, Findings, Span};
 use crate::config::walk::{Section, Value};
-
-/// Keys of `[pool.NAME.health]` that only a request can fulfil.
-const ONLY_HTTP: [&str; 5] = ["path", "host", "method", "expect_status", "expect_body"];
 
 /// What counts are kept for; an ejection for what happened yesterday helps nobody.
 const WINDOW_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -52,6 +48,7 @@ pub(super) fn build(
         slow_start: section.duration("slow_start").unwrap_or_default(),
         panic_threshold: section.fraction("panic_threshold").unwrap_or(0.0),
         passive: passive(section.table("passive").unwrap_or(&none), findings),
+        protocol: protocol(section, findings),
         proxy_protocol: match section.text("proxy_protocol") {
             Some("v1") => SendProxy::V1,
             Some("v2") => SendProxy::V2,
@@ -59,12 +56,33 @@ pub(super) fn build(
         },
         tls: tls::pool(section, &backends, vocabulary, findings),
         backends,
-        health: health_section.map(|section| health(section, findings)),
+        health: health_section.map(|health| health::build(health, section, findings)),
         timeouts: timeouts(section.table("timeouts").unwrap_or(&none)),
         retry: retry(retry_section),
         sticky: sticky::build(name, section, findings),
         slo: slo::build(section, findings),
     }
+}
+
+/// What is spoken to the backends. A PROXY header holds for a whole connection, which exchanges of many clients share in
+/// HTTP/2.
+fn protocol(section: &Section, findings: &mut Findings) -> Protocol {
+    let protocol = match section.text("protocol") {
+        Some("h2") => Protocol::H2,
+        Some("auto") => Protocol::Auto,
+        _ => Protocol::H1,
+    };
+    if protocol == Protocol::H2
+        && let Some(entry) = section.given("proxy_protocol")
+        && section.text("proxy_protocol").is_some_and(|form| form != "off")
+    {
+        let message = "`proxy_protocol` cannot be had with protocol = \"h2\"";
+        let one = Diagnostic::error(Code::Conflict, entry.key.clone(), message)
+            .label("clients share the connections of HTTP/2, and this announces one")
+            .note(section.place("protocol"), "`protocol` is here");
+        findings.push(one.help(Some("backends of HTTP/2 find the client in X-Forwarded-For")));
+    }
+    protocol
 }
 
 fn pool_places(section: &Section, health: Option<&Section>, retry: &Section) -> PoolPlaces {
@@ -122,41 +140,6 @@ fn backends(section: &Section, pool_limit: u32, findings: &mut Findings) -> Vec<
     let named = named.map(|(backend, (span, written))| (backend.name.as_str(), span.clone(), *written));
     unique("backend", named, "the name is the address where none is given", findings);
     backends
-}
-
-fn health(section: &Section, findings: &mut Findings) -> Health {
-    let tcp = section.text("type") == Some("tcp");
-    if tcp {
-        for entry in ONLY_HTTP.iter().filter_map(|key| section.given(key).map(|entry| (key, entry))) {
-            let message = format!("`{}` has no meaning for a check of type \"tcp\"", entry.0);
-            let one =
-                Diagnostic::error(Code::Conflict, entry.1.key.clone(), message).label("nothing reads it");
-            findings.push(one.note(section.place("type"), "`type` is here"));
-        }
-    }
-    let interval = section.duration("interval").unwrap_or_default();
-    let statuses = section.list("expect_status").iter();
-    Health {
-        kind: if tcp { HealthKind::Tcp } else { HealthKind::Http },
-        path: section.text("path").unwrap_or("/").to_owned(),
-        host: section.text("host").map(str::to_owned),
-        method: section.text("method").unwrap_or("GET").to_owned(),
-        expect_status: statuses
-            .filter_map(
-                |item| if let Value::Statuses(from, to) = item.value { Some((from, to)) } else { None },
-            )
-            .collect(),
-        expect_body: section.text("expect_body").map(str::to_owned),
-        port: section.number("port").and_then(|port| u16::try_from(port).ok()),
-        interval,
-        // A quarter of the shortest interval is not zero, so no loop can spin.
-        fast_interval: section.duration("fast_interval").unwrap_or(interval / 4),
-        down_interval: section.duration("down_interval").unwrap_or(interval),
-        timeout: section.duration("timeout").unwrap_or_default(),
-        rise: section.number("rise").map_or(1, to_u32),
-        fall: section.number("fall").map_or(1, to_u32),
-        initial_up: section.text("initial") != Some("down"),
-    }
 }
 
 fn passive(section: &Section, findings: &mut Findings) -> Option<Passive> {
@@ -241,6 +224,6 @@ fn retry(section: &Section) -> Retry {
 }
 
 /// The table of keys holds the bounds; none exceeds 32 bits where this is used.
-fn to_u32(value: u64) -> u32 {
+pub(super) fn to_u32(value: u64) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }

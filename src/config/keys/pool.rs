@@ -1,14 +1,13 @@
 //! `[pool.NAME]`
 
+use super::health::HEALTH;
 use super::sticky::STICKY;
-use super::{Key, Kind, NONE, Preset, Syntax, key, later};
+use super::{Key, Kind, NONE, Preset, STREAK_MAX, Syntax, key, later};
 
 /// As many as a 32-bit counter of requests in flight can never reach by accident.
 const IN_FLIGHT_MAX: u64 = 1 << 30;
 /// More tries than this only prolong an outage.
 const ATTEMPTS_MAX: u64 = 100;
-/// Results in a row; more would never be reached in practice.
-const STREAK_MAX: u64 = 1000;
 /// What a window of ten steps can count without a doubt.
 const REQUESTS_MAX: u64 = 1_000_000;
 /// As many clients as no process has.
@@ -50,7 +49,13 @@ pub(super) static POOL: &[Key] = &[
         default: Preset::Words("all defaults"),
         doc: "Where requests wait while all backends have max_connections; see «Limits and the queue» in balancing.md.",
     },
-    later("protocol", "h1, h2 or auto", "h1", "What is spoken to the backends."),
+    key(
+        "protocol",
+        Kind::Choice { now: &["h1", "h2", "auto"], later: &[] },
+        "\"h1\"",
+        "What is spoken to the backends. h2: HTTP/2, in clear without asking, with `tls` by ALPN; auto: what the backend \
+         chooses by ALPN, without `tls` HTTP/1.1. Health checks speak the same.",
+    ),
     key(
         "pass_host",
         Kind::Either(&[Kind::Boolean, Kind::Text(Syntax::Authority)]),
@@ -63,7 +68,8 @@ pub(super) static POOL: &[Key] = &[
         "\"off\"",
         "A PROXY header tells the backends, before TLS, who the client is. A connection to a backend then carries \
          only requests of the client address and port that it announced, and closes with the client's. Health \
-         checks say LOCAL (v1: UNKNOWN).",
+         checks say LOCAL (v1: UNKNOWN). Not with `protocol = \"h2\"`, whose connections are shared; with \"auto\" \
+         HTTP/1.1 is spoken.",
     ),
     later("hedge", "boolean", "false", "A second try at the observed p95."),
     later("load_header", "string", "none", "A backend's own report, 0.0 to 1.0."),
@@ -148,71 +154,6 @@ static BACKEND: &[Key] = &[
     later("priority", "integer", "0", "A finer form of `backup`."),
     later("resolve", "first or all", "first", "Whether each address of the name is a backend."),
     later("srv", "string", "none", "Backends from an SRV record."),
-];
-
-static HEALTH: &[Key] = &[
-    key(
-        "type",
-        Kind::Choice { now: &["http", "tcp"], later: &["grpc"] },
-        "\"http\"",
-        "http: a request and its status; tcp: a connection that opens (path, host, method and expect_* then \
-         have no meaning and are refused).",
-    ),
-    key("path", Kind::Text(Syntax::Target), "\"/\"", "What is asked for."),
-    Key {
-        name: "host",
-        kind: Kind::Text(Syntax::Authority),
-        default: Preset::Words("the backend's address"),
-        doc: "The Host field of the probe.",
-    },
-    key("method", Kind::Text(Syntax::Method), "\"GET\"", "The method of the probe."),
-    key(
-        "expect_status",
-        Kind::List { of: &Kind::Statuses, empty: false },
-        "[\"200-399\"]",
-        "Statuses that mean success; integers, strings, or ranges such as \"200-399\".",
-    ),
-    Key {
-        name: "expect_body",
-        kind: Kind::Text(Syntax::Needle),
-        default: NONE,
-        doc: "A substring within the first 16 KiB.",
-    },
-    Key {
-        name: "port",
-        kind: Kind::Integer { min: 1, max: 65535 },
-        default: Preset::Words("the backend's own"),
-        doc: "Where probes connect.",
-    },
-    key(
-        "interval",
-        Kind::Duration { zero: false },
-        "\"2s\"",
-        "Between probes of a settled backend, with 10 % jitter.",
-    ),
-    Key {
-        name: "fast_interval",
-        kind: Kind::Duration { zero: false },
-        default: Preset::Words("interval / 4"),
-        doc: "While a backend is going up or down, and at once after live traffic failed to connect or met a \
-         broken answer.",
-    },
-    Key {
-        name: "down_interval",
-        kind: Kind::Duration { zero: false },
-        default: Preset::Words("interval"),
-        doc: "While a backend is down.",
-    },
-    key("timeout", Kind::Duration { zero: false }, "\"1s\"", "The whole probe."),
-    key("rise", Kind::Integer { min: 1, max: STREAK_MAX }, "2", "Consecutive successes until up."),
-    key("fall", Kind::Integer { min: 1, max: STREAK_MAX }, "3", "Consecutive failures until down."),
-    key(
-        "initial",
-        Kind::Choice { now: &["up", "down"], later: &[] },
-        "\"up\"",
-        "The state before the first result; in either case the first result alone decides.",
-    ),
-    Key { name: "agent", kind: Kind::Later("table", AGENT), default: NONE, doc: "HAProxy's agent line." },
 ];
 
 static TIMEOUTS: &[Key] = &[
@@ -385,8 +326,4 @@ static PASSIVE: &[Key] = &[
         "A successful active check ends an ejection. Without `[pool.NAME.health]`, or with false, one idempotent \
          request that may be retried elsewhere tries when the time is over.",
     ),
-];
-static AGENT: &[Key] = &[
-    later("port", "integer", "none", "Where the agent listens."),
-    later("interval", "duration", "none", "Between questions."),
 ];

@@ -13,6 +13,8 @@ pub struct Health {
     pub host: Option<String>,
     /// Default `GET`.
     pub method: String,
+    /// Of gRPC; empty, by default: the whole server.
+    pub service: String,
     /// Inclusive ranges. Default 200–399.
     pub expect_status: Vec<(u16, u16)>,
     /// A substring within the first 16 KiB.
@@ -42,6 +44,8 @@ pub enum HealthKind {
     Http,
     /// A connection that opens.
     Tcp,
+    /// What a server of gRPC says of itself.
+    Grpc,
 }
 
 /// `[pool.NAME.passive]`

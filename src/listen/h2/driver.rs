@@ -10,9 +10,9 @@ use h2::{Ping, PingPong, Reason};
 
 use super::duplex::Duplex;
 use super::hall::Hall;
-use super::queue::Piece;
 use super::stream::{self, House};
 use super::{ASK_AFTER, FAREWELL, WIDER_WINDOWS};
+use crate::frames::Piece;
 use crate::http::Origin;
 use crate::listen::drive::Drive;
 use crate::listen::table::Chair;

@@ -1,9 +1,10 @@
 //! A request of HTTP/2, written as HTTP/1.1, so that the codec reads it by the same rules as any other.
 
 use h2::ext::Protocol;
-use hyper::header::{self, HeaderMap, HeaderName};
+use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
 
+use crate::frames::line;
 use crate::http::Refusal;
 
 /// Which tunnel a request asks for.
@@ -136,20 +137,6 @@ fn fields(text: &mut Vec<u8>, all: &HeaderMap, form: Form) -> Result<(), Refusal
     Ok(())
 }
 
-/// Writes the trailers of a request as the lines behind its last chunk; what may not stand there is dropped by
-/// whoever reads them.
-pub(super) fn write_trailers(trailers: &HeaderMap, text: &mut Vec<u8>) {
-    for (name, value) in trailers {
-        line(text, name.as_str().as_bytes(), value.as_bytes());
-    }
-}
-
-fn line(text: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    for piece in [name, b": ", value, b"\r\n"] {
-        text.extend_from_slice(piece);
-    }
-}
-
 /// 16 octets in Base64 (RFC 6455 4.1).
 fn key(random: u128) -> [u8; 24] {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -163,13 +150,6 @@ fn key(random: u128) -> [u8; 24] {
         }
     }
     text
-}
-
-/// Whether a field belongs to one connection, and so to no message of HTTP/2 (RFC 9113 8.2.2).
-pub(super) fn is_of_connection(name: &HeaderName) -> bool {
-    const OTHERS: [&str; 3] = ["keep-alive", "proxy-connection", "http2-settings"];
-    [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TE].contains(name)
-        || OTHERS.contains(&name.as_str())
 }
 
 #[cfg(test)]

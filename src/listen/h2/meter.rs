@@ -6,11 +6,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::frames::{FrameHead, Heads};
+
 /// What precedes the first frame.
 const PREFACE: usize = 24;
-
-/// Octets before each frame.
-const HEAD: usize = 9;
 
 /// Resets that a client may send at once: twice all the streams that it may have, as who leaves a page resets
 /// all of them.
@@ -54,10 +53,7 @@ pub(super) enum Flood {
 /// The frames of one connection.
 #[derive(Debug)]
 pub(super) struct Meter {
-    /// Octets still to come before the next frame's.
-    skip: usize,
-    head: [u8; HEAD],
-    filled: usize,
+    heads: Heads,
     /// A head of fields has begun, and its last frame has not come.
     open_head: bool,
     /// Frames that have begun, but for those that go on with a head.
@@ -105,9 +101,7 @@ impl Allowance {
 impl Meter {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            skip: PREFACE,
-            head: [0; HEAD],
-            filled: 0,
+            heads: Heads::after(PREFACE),
             open_head: false,
             begun: 0,
             data: 0,
@@ -120,19 +114,8 @@ impl Meter {
     /// Looks at what came.
     pub(super) fn read(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), Flood> {
         while !bytes.is_empty() {
-            let skipped = self.skip.min(bytes.len());
-            self.skip -= skipped;
-            bytes = &bytes[skipped..];
-            let taken = (HEAD - self.filled).min(bytes.len());
-            if self.skip > 0 || taken == 0 {
-                continue;
-            }
-            self.head[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
-            self.filled += taken;
-            bytes = &bytes[taken..];
-            if self.filled == HEAD {
-                self.filled = 0;
-                self.judge(now)?;
+            if let Some(head) = self.heads.next(&mut bytes) {
+                self.judge(head, now)?;
             }
         }
         Ok(())
@@ -160,9 +143,7 @@ impl Meter {
     /// Whether the client has begun something that it has to end at once, a frame that is not data or a head of
     /// several frames: gives which of all that it has begun that is.
     pub(super) fn awaits_rest(&self) -> Option<u64> {
-        const DATA: u8 = 0;
-        let begun = self.open_head || self.filled > 0 || (self.skip > 0 && self.head[3] != DATA);
-        begun.then_some(self.begun)
+        (self.open_head || self.heads.is_within()).then_some(self.begun)
     }
 
     /// Frames that have begun, but for those that go on with a head.
@@ -175,15 +156,13 @@ impl Meter {
         self.data
     }
 
-    fn judge(&mut self, now: Instant) -> Result<(), Flood> {
-        let [a, b, c, kind, flags, ..] = self.head;
-        self.skip = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+    fn judge(&mut self, FrameHead { length, kind, flags }: FrameHead, now: Instant) -> Result<(), Flood> {
         const END_HEADERS: u8 = 4;
         self.begun += u64::from(!self.open_head);
         match kind {
             // DATA: the library counts the empty and the small ones.
             0 => {
-                self.data += self.skip as u64;
+                self.data += length as u64;
                 Ok(())
             }
             // HEADERS, CONTINUATION

@@ -6,38 +6,27 @@ use std::task::{Context, Poll, Waker};
 
 use h2::server::SendResponse;
 use h2::{Reason, SendStream};
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use super::duplex::Traffic;
-use super::head::{Tunnel, is_of_connection};
-use super::queue::{Piece, Queue};
-use crate::http::{Body, Decoder, Emitted, Step, Underscores, lines_of};
+use super::head::Tunnel;
+use crate::frames::{Outflow, Piece, feed, fields};
+use crate::http::{Body, Emitted};
 use crate::wire::{Blocks, Charge};
 
 /// Bytes of interim responses on one stream. They may wait for a client that does not read, and nobody is lost
 /// without them.
 const MAX_INTERIM: usize = 16 * 1024;
 
-/// Fields of a response for which room is made at once.
-const USUAL_FIELDS: usize = 16;
-
 /// Where the response of one stream goes.
 #[derive(Debug)]
 pub(super) struct Outlet {
     sending: Sending,
-    phase: Phase,
-    /// Bytes that come next and are data: the decoder has passed them.
-    pending: usize,
+    flow: Outflow,
     /// The response of a HEAD has no body whatever its head says.
     head_only: bool,
     tunnel: Option<Tunnel>,
     interim: usize,
-    /// Data that leaves as one piece.
-    gathered: Vec<u8>,
-    /// How much more may be gathered in this call, once that has been asked.
-    room: Option<usize>,
-    queue: Rc<Queue>,
     traffic: Rc<Traffic>,
     blocks: Blocks,
     /// What is counted for the head, which may have to wait like anything else.
@@ -52,14 +41,6 @@ enum Sending {
     Streaming(SendStream<Piece>),
 }
 
-#[derive(Debug)]
-enum Phase {
-    Head,
-    Body { decoder: Decoder, chunked: bool },
-    Raw,
-    Done,
-}
-
 impl Outlet {
     pub(super) fn new(
         respond: SendResponse<Piece>,
@@ -70,14 +51,10 @@ impl Outlet {
     ) -> Self {
         Self {
             sending: Sending::Awaiting(respond),
-            phase: Phase::Head,
-            pending: 0,
+            flow: Outflow::new(blocks),
             head_only,
             tunnel,
             interim: 0,
-            gathered: Vec::new(),
-            room: None,
-            queue: Queue::new(blocks),
             traffic,
             blocks: blocks.clone(),
             head: Charge::default(),
@@ -93,24 +70,13 @@ impl Outlet {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         self.remember(cx);
-        self.room = None;
-        let ahead = head.len() + tail.len();
-        let mut taken = 0usize;
-        let stopped = loop {
-            let rest = match taken.checked_sub(head.len()) {
-                None => &head[taken..],
-                Some(of_tail) => &tail[of_tail..],
-            };
-            if rest.is_empty() {
-                break Ok(());
-            }
-            match self.take(rest, ahead - taken, cx) {
-                Ok(Some(n)) => taken += n,
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error),
-            }
+        self.flow.open();
+        let (taken, stopped) = feed(head, tail, |rest, ahead| self.take(rest, ahead, cx));
+        let pushed = match &mut self.sending {
+            Sending::Streaming(stream) => self.flow.push(stream),
+            Sending::Awaiting(_) => Ok(()),
         };
-        let pushed = self.push();
+        (0..self.flow.take_said()).for_each(|_| self.traffic.said());
         match stopped.and(pushed) {
             // What went wrong is found again by whoever writes on.
             _ if taken > 0 => Poll::Ready(Ok(taken)),
@@ -121,20 +87,20 @@ impl Outlet {
 
     /// The end of a tunnel's way out.
     pub(super) fn shut_down(&mut self) {
-        if matches!(self.phase, Phase::Raw) {
+        if self.flow.is_raw()
+            && let Sending::Streaming(stream) = &mut self.sending
+        {
             // A stream that is gone needs no telling.
-            let _ = self.finish(None);
+            let _ = self.flow.finish(None, stream);
         }
     }
 
     /// See [`crate::wire::Lane::abort`].
     pub(super) fn abort(&mut self) {
-        let reason = match self.phase {
-            Phase::Done => return,
-            Phase::Raw => Reason::CONNECT_ERROR,
-            Phase::Head | Phase::Body { .. } => Reason::INTERNAL_ERROR,
-        };
-        self.reset(reason);
+        if self.flow.is_done() {
+            return;
+        }
+        self.reset(if self.flow.is_raw() { Reason::CONNECT_ERROR } else { Reason::INTERNAL_ERROR });
     }
 
     /// Ends the stream with this word.
@@ -143,7 +109,7 @@ impl Outlet {
             Sending::Awaiting(respond) => respond.send_reset(reason),
             Sending::Streaming(stream) => stream.send_reset(reason),
         }
-        self.phase = Phase::Done;
+        self.flow.end();
     }
 
     /// Ready when the client has broken the stream off.
@@ -172,41 +138,14 @@ impl Outlet {
         }
     }
 
-    /// Takes from `rest`, which is not empty; `None` where the client is to take something first.
     fn take(&mut self, rest: &[u8], ahead: usize, cx: &mut Context<'_>) -> io::Result<Option<usize>> {
-        match &mut self.phase {
-            Phase::Head => self.take_head(rest).map(Some),
-            Phase::Body { .. } if self.pending > 0 => {
-                let Some(n) = self.gather(&rest[..rest.len().min(self.pending)], ahead, cx)? else {
-                    return Ok(None);
-                };
-                self.pending -= n;
-                if self.pending == 0
-                    && matches!(&self.phase, Phase::Body { decoder, chunked: false } if decoder.is_done())
-                {
-                    self.finish(None)?;
-                }
-                Ok(Some(n))
-            }
-            Phase::Body { decoder, .. } => {
-                match decoder.step(rest).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))? {
-                    Step::Data { start, end } => {
-                        self.pending = end - start;
-                        Ok(Some(start))
-                    }
-                    // Framing of ours is never cut within.
-                    Step::More(0) => Err(io::ErrorKind::InvalidData.into()),
-                    Step::More(used) => Ok(Some(used)),
-                    Step::Done(used) => {
-                        let trailers = fields(lines_of(decoder.trailers()))?;
-                        self.finish((!trailers.is_empty()).then_some(trailers))?;
-                        Ok(Some(used))
-                    }
-                }
-            }
-            Phase::Raw => self.gather(rest, ahead, cx),
-            // The body of an answer of ours to a HEAD that was refused before it was known for one.
-            Phase::Done => Ok(Some(rest.len())),
+        if self.flow.is_ahead() {
+            return self.take_head(rest).map(Some);
+        }
+        match &mut self.sending {
+            Sending::Streaming(stream) => self.flow.take(rest, ahead, stream, cx),
+            // Reset before there was a head.
+            Sending::Awaiting(_) => Ok(Some(rest.len())),
         }
     }
 
@@ -222,7 +161,7 @@ impl Outlet {
             return Err(io::ErrorKind::InvalidData.into());
         };
         let mut response = Response::new(());
-        *response.headers_mut() = fields(head.fields())?;
+        *response.headers_mut() = fields(head.fields()).map_err(io::Error::other)?;
         let status = match head.status {
             _ if switched => 200,
             // To an extended CONNECT it would say that what follows is the tunnel (RFC 8441 5).
@@ -250,16 +189,7 @@ impl Outlet {
         let stream = respond.send_response(response, body == Body::None).map_err(io::Error::other)?;
         self.sending = Sending::Streaming(stream);
         self.traffic.said();
-        self.phase = match body {
-            Body::None => Phase::Done,
-            Body::UntilClose => Phase::Raw,
-            Body::Length(_) | Body::Chunked => {
-                let mut decoder = Decoder::new(body);
-                // They were judged when they came.
-                decoder.set_underscores(Underscores::Allow);
-                Phase::Body { decoder, chunked: body == Body::Chunked }
-            }
-        };
+        self.flow.begin(body);
         Ok(head.len)
     }
 
@@ -280,84 +210,4 @@ impl Outlet {
             None => Err(io::ErrorKind::InvalidData.into()),
         }
     }
-
-    /// Copies of `data` what the client's windows and the queue have room for.
-    fn gather(&mut self, data: &[u8], ahead: usize, cx: &mut Context<'_>) -> io::Result<Option<usize>> {
-        let room = match self.room {
-            Some(room) => room,
-            None => self.ask_for_room(ahead, cx)?,
-        };
-        let n = room.min(data.len());
-        self.gathered.extend_from_slice(&data[..n]);
-        self.room = Some(room - n);
-        Ok((n > 0).then_some(n))
-    }
-
-    fn ask_for_room(&mut self, wanted: usize, cx: &mut Context<'_>) -> io::Result<usize> {
-        let Sending::Streaming(stream) = &mut self.sending else {
-            return Err(io::ErrorKind::InvalidData.into());
-        };
-        let wanted = wanted.min(self.queue.room(cx));
-        if wanted == 0 {
-            return Ok(0);
-        }
-        stream.reserve_capacity(wanted);
-        loop {
-            let granted = stream.capacity().min(wanted);
-            if granted > 0 {
-                self.gathered.reserve_exact(granted);
-                return Ok(granted);
-            }
-            match stream.poll_capacity(cx) {
-                Poll::Pending => return Ok(0),
-                Poll::Ready(Some(Ok(_))) => {}
-                Poll::Ready(Some(Err(error))) => return Err(io::Error::other(error)),
-                Poll::Ready(None) => return Err(io::ErrorKind::BrokenPipe.into()),
-            }
-        }
-    }
-
-    /// Hands on what was gathered.
-    fn push(&mut self) -> io::Result<()> {
-        match self.gathered.is_empty() {
-            true => Ok(()),
-            false => self.send(false),
-        }
-    }
-
-    fn send(&mut self, last: bool) -> io::Result<()> {
-        let Sending::Streaming(stream) = &mut self.sending else {
-            return Err(io::ErrorKind::InvalidData.into());
-        };
-        let bytes = std::mem::take(&mut self.gathered);
-        self.traffic.said();
-        let piece = if bytes.is_empty() { Piece::none() } else { self.queue.piece(bytes) };
-        stream.send_data(piece, last).map_err(io::Error::other)
-    }
-
-    /// Ends the response, and what was gathered before with it.
-    fn finish(&mut self, trailers: Option<HeaderMap>) -> io::Result<()> {
-        self.phase = Phase::Done;
-        let Some(trailers) = trailers else { return self.send(true) };
-        self.push()?;
-        match &mut self.sending {
-            Sending::Streaming(stream) => stream.send_trailers(trailers).map_err(io::Error::other),
-            Sending::Awaiting(_) => Err(io::ErrorKind::InvalidData.into()),
-        }
-    }
-}
-
-/// The fields of a message, without those that are of one connection.
-fn fields<'a>(lines: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> io::Result<HeaderMap> {
-    let mut fields = HeaderMap::with_capacity(USUAL_FIELDS);
-    for (name, value) in lines {
-        let name = HeaderName::from_bytes(name).map_err(io::Error::other)?;
-        if !is_of_connection(&name) {
-            let mut value = HeaderValue::from_bytes(value).map_err(io::Error::other)?;
-            // Never the same twice: in the table of HPACK it would only drive out what comes again.
-            value.set_sensitive(name.as_str() == "x-request-id");
-            fields.try_append(name, value).map_err(io::Error::other)?;
-        }
-    }
-    Ok(fields)
 }

@@ -16,7 +16,7 @@ use super::hall::Hall;
 use super::head::{self, Form, Incoming};
 use super::inlet::Inlet;
 use super::outlet::Outlet;
-use super::queue::Piece;
+use crate::frames::Piece;
 use crate::http::{Origin, Parsed, Refusal};
 use crate::listen::table::Chair;
 use crate::observe::{CLIENT_LEFT, MethodLabel, Reason};

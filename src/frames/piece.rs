@@ -12,29 +12,30 @@ use crate::wire::{Blocks, Charge, FREE, Use};
 /// socket does not run dry while the exchange fetches more.
 const MAX_WAITING: usize = 64 * 1024;
 
-/// What a piece counts for beside its bytes: it is an entry in three lists. Else a backend that answers byte by
+/// What a piece counts for beside its bytes: it is an entry in three lists. Else a peer that sends byte by
 /// byte would cost a hundred times what is counted.
 const PIECE: usize = 256;
 
 /// What of one stream waits for the socket, counted.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub struct Backlog {
     blocks: Blocks,
     waiting: Cell<usize>,
     charge: RefCell<Charge>,
     waker: RefCell<Option<Waker>>,
 }
 
-/// Bytes of a response on their way to the socket.
+/// Bytes of a body on their way to the socket.
 #[derive(Debug)]
-pub(super) struct Piece {
+pub struct Piece {
     bytes: Vec<u8>,
     used: usize,
-    queue: Option<Rc<Queue>>,
+    backlog: Option<Rc<Backlog>>,
 }
 
-impl Queue {
-    pub(super) fn new(blocks: &Blocks) -> Rc<Self> {
+impl Backlog {
+    /// Of one stream; nothing waits yet.
+    pub fn new(blocks: &Blocks) -> Rc<Self> {
         Rc::new(Self {
             blocks: blocks.clone(),
             waiting: Cell::new(0),
@@ -44,7 +45,7 @@ impl Queue {
     }
 
     /// How much may be added now. Where that is nothing, the task is woken when something has gone.
-    pub(super) fn room(&self, cx: &Context<'_>) -> usize {
+    pub fn room(&self, cx: &Context<'_>) -> usize {
         let most = if self.blocks.has_room(Use::Relay) { MAX_WAITING } else { FREE };
         let room = most.saturating_sub(self.waiting.get() + PIECE);
         if room == 0 {
@@ -54,9 +55,9 @@ impl Queue {
     }
 
     /// Counts bytes that wait from now on.
-    pub(super) fn piece(self: &Rc<Self>, bytes: Vec<u8>) -> Piece {
+    pub fn piece(self: &Rc<Self>, bytes: Vec<u8>) -> Piece {
         self.set(self.waiting.get() + bytes.len() + PIECE);
-        Piece { bytes, used: 0, queue: Some(Rc::clone(self)) }
+        Piece { bytes, used: 0, backlog: Some(Rc::clone(self)) }
     }
 
     fn set(&self, waiting: usize) {
@@ -67,8 +68,8 @@ impl Queue {
 
 impl Piece {
     /// The end of a stream, which is no bytes.
-    pub(super) fn none() -> Self {
-        Self { bytes: Vec::new(), used: 0, queue: None }
+    pub fn none() -> Self {
+        Self { bytes: Vec::new(), used: 0, backlog: None }
     }
 }
 
@@ -89,9 +90,9 @@ impl Buf for Piece {
 impl Drop for Piece {
     /// It has gone, or its stream has been given up.
     fn drop(&mut self) {
-        let Some(queue) = &self.queue else { return };
-        queue.set(queue.waiting.get() - self.bytes.len() - PIECE);
-        if let Some(waker) = queue.waker.borrow_mut().take() {
+        let Some(backlog) = &self.backlog else { return };
+        backlog.set(backlog.waiting.get() - self.bytes.len() - PIECE);
+        if let Some(waker) = backlog.waker.borrow_mut().take() {
             waker.wake();
         }
     }
@@ -108,16 +109,16 @@ mod tests {
     fn what_waits_is_counted_until_it_has_gone() {
         let budget = Budget::new(1 << 20, 1);
         let blocks = Blocks::new(Arc::clone(&budget));
-        let queue = Queue::new(&blocks);
+        let backlog = Backlog::new(&blocks);
         let cx = Context::from_waker(Waker::noop());
-        assert_eq!(queue.room(&cx), MAX_WAITING - PIECE);
-        let large = queue.piece(vec![0; 32 * 1024]);
+        assert_eq!(backlog.room(&cx), MAX_WAITING - PIECE);
+        let large = backlog.piece(vec![0; 32 * 1024]);
         assert!(budget.granted() >= 32 * 1024);
-        let small: Vec<Piece> = (0..100).map(|_| queue.piece(vec![0])).collect();
-        assert_eq!(queue.room(&cx), MAX_WAITING - 32 * 1024 - 100 * (PIECE + 1) - 2 * PIECE);
+        let small: Vec<Piece> = (0..100).map(|_| backlog.piece(vec![0])).collect();
+        assert_eq!(backlog.room(&cx), MAX_WAITING - 32 * 1024 - 100 * (PIECE + 1) - 2 * PIECE);
         drop((large, small));
         blocks.tidy();
-        assert_eq!((queue.waiting.get(), budget.granted()), (0, 0));
+        assert_eq!((backlog.waiting.get(), budget.granted()), (0, 0));
     }
 
     #[test]
@@ -125,7 +126,7 @@ mod tests {
         let blocks = Blocks::new(Budget::new(64 * 1024, 1));
         let mut held = Charge::default();
         blocks.count(&mut held, 64 * 1024);
-        let queue = Queue::new(&blocks);
-        assert_eq!(queue.room(&Context::from_waker(Waker::noop())), FREE - PIECE);
+        let backlog = Backlog::new(&blocks);
+        assert_eq!(backlog.room(&Context::from_waker(Waker::noop())), FREE - PIECE);
     }
 }

@@ -1,0 +1,14 @@
+//! What both sides of HTTP/2 have in common: the bytes of HTTP/1.1 that stand for one stream, turned into what h2
+//! sends, and what h2 gives turned into such bytes.
+
+mod fields;
+mod heads;
+mod inflow;
+mod outflow;
+mod piece;
+
+pub use fields::{NotFields, fields, line, write_trailers};
+pub use heads::{FrameHead, Heads};
+pub use inflow::Inflow;
+pub use outflow::{Outflow, feed};
+pub use piece::{Backlog, Piece};
