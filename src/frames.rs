@@ -7,7 +7,7 @@ mod inflow;
 mod outflow;
 mod piece;
 
-pub use fields::{NotFields, fields, line, write_trailers};
+pub use fields::{NotFields, fields, is_grpc, line, write_trailers};
 pub use heads::{FrameHead, Heads};
 pub use inflow::Inflow;
 pub use outflow::{Outflow, feed};

@@ -6,6 +6,7 @@
 
 mod attempt;
 mod bonds;
+mod call;
 mod client;
 mod converse;
 mod deliver;
@@ -17,6 +18,7 @@ mod pace;
 mod pick;
 mod pipe;
 mod respond;
+mod settle;
 mod stick;
 mod tunnel;
 mod upload;

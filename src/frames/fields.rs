@@ -42,6 +42,11 @@ pub fn line(text: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     }
 }
 
+/// Whether a message is one of gRPC, which says in its trailers how a call went.
+pub fn is_grpc(fields: &HeaderMap) -> bool {
+    fields.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
 fn is_of_connection(name: &HeaderName) -> bool {
     const OTHERS: [&str; 3] = ["keep-alive", "proxy-connection", "http2-settings"];
     [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TE].contains(name)

@@ -173,11 +173,14 @@ impl Exchange<'_> {
         }
         let now = Instant::now();
         let came = self.client.read - std::mem::replace(&mut talk.read, self.client.read);
-        if talk.pace.moved(came, self.listener.min_rate, now) {
+        // A stream of messages may well be silent.
+        let min_rate = if self.is_call { 0 } else { self.listener.min_rate };
+        if talk.pace.moved(came, min_rate, now) {
             return Err(Trouble::Over(Fault::BodyTimeout));
         }
         let allowed = match waiting {
             None => pool.response_timeout,
+            Some(_) if self.is_call => pool.tunnel_timeout,
             Some(Waiting::Sink) => pool.idle_timeout,
             Some(Waiting::Source) => {
                 talk.pace.wait(now);

@@ -63,10 +63,12 @@ impl Exchange<'_> {
             attempt.went_well(pool); // it may last as long
         }
         let delivered = poll_fn(|cx| self.poll_deliver(&mut connection, upload, &mut download, cx)).await;
+        self.in_chunks = framing == Body::Chunked && !download.pipe.has_ended();
         if delivered == Err(Fault::Cut) && download.written == 0 && self.client.stream.is_flushed() {
             // Nothing of the response has left: there is still time to say what became of it.
             self.client.out.truncate(queued);
             self.status = None;
+            self.in_chunks = false;
         }
         if delivered.is_err() {
             connection.reset_on_close(); // a half-close to a backend that is still at work otherwise
@@ -154,7 +156,7 @@ impl Exchange<'_> {
         let mut download = Download {
             pipe: Pipe::new(response.body, framing, 0, Replay::Gone),
             is_stream,
-            idle_timeout: if is_stream { pool.tunnel_timeout } else { pool.idle_timeout },
+            idle_timeout: if is_stream || self.is_call { pool.tunnel_timeout } else { pool.idle_timeout },
             pace: Pace::default(),
             armed: None,
             read: 0,

@@ -8,13 +8,12 @@ use super::client::Client;
 use super::fault::Fault;
 use super::log::Note;
 use super::pick::{Attempt, Tried, is_failure};
-use super::respond::{self, Extra};
 use super::stick::Stuck;
 use super::upload::Upload;
 use super::wait::{Turn, Wanted};
 use super::worker::Worker;
 use crate::backend::Moment;
-use crate::http::{self, Forwarding, Refusal, RequestHead, ResponseHead, Version};
+use crate::http::{self, Forwarding, Refusal, RequestHead, ResponseHead};
 use crate::observe::{CLIENT_LEFT, MethodLabel};
 use crate::resilience::{Facts, Failure, Verdict, decide};
 use crate::snapshot::{HostPolicy, Listener, Pool, Route};
@@ -87,6 +86,8 @@ pub async fn serve(
         ended: Ended::Early,
         bound: false,
         held: false,
+        is_call: false,
+        in_chunks: false,
         note,
         stuck: Stuck::default(),
     };
@@ -103,7 +104,8 @@ pub async fn serve(
     let ended = exchange.now;
     series.request(worker.index, method, code, ended.saturating_duration_since(arrival.began));
     // A tunnel that is cut is an end like another; any other response was promised whole.
-    if after == After::Abort && code != CLIENT_LEFT && code != 101 {
+    let is_cut = after == After::Abort || exchange.in_chunks;
+    if is_cut && code != CLIENT_LEFT && code != 101 {
         series.broke_off(worker.index);
     }
     exchange.log(code, fault);
@@ -139,6 +141,10 @@ pub(super) struct Exchange<'a> {
     pub(super) bound: bool,
     /// It was so before: the try is made on one of the client's own.
     pub(super) held: bool,
+    /// It is a call of gRPC.
+    pub(super) is_call: bool,
+    /// The response has begun, in chunks of which the last has not been written.
+    pub(super) in_chunks: bool,
     /// What the access log will tell of it.
     pub(super) note: Note<'a>,
     /// Which backend it is to stay with.
@@ -176,6 +182,9 @@ impl<'a> Exchange<'a> {
         }
         let route = self.route()?.ok_or(Fault::NoRoute)?;
         self.deadline = route.timeout.map(|timeout| self.arrival.began + timeout);
+        if http::is_grpc(&self.request.fields) {
+            self.begin_call();
+        }
         Ok(route)
     }
 
@@ -302,59 +311,6 @@ impl<'a> Exchange<'a> {
         self.retries += 1;
         pool.series.retry(self.worker.index, super::attempt::retry_reason(failure));
         true
-    }
-
-    /// Answers a fault where that is still possible, and says how the connection goes on.
-    async fn settle(&mut self, outcome: Result<(), Fault>) -> (u16, After) {
-        let fault = match outcome {
-            Ok(()) => {
-                let after = match self.ended {
-                    Ended::Kept => After::Next,
-                    Ended::Whole if self.client.is_silent() => After::Close,
-                    Ended::Whole | Ended::Early => After::Linger,
-                };
-                return (self.status.unwrap_or(0), after);
-            }
-            Err(fault) => fault,
-        };
-        self.now = Instant::now();
-        if self.client_address.is_none() {
-            // Before the request was edited the scratch still holds the id of the one before.
-            let fresh_id = self.worker.random.borrow_mut().u128(..);
-            self.scratch.forwarding.identify(&self.request.fields, &self.client.origin, fresh_id);
-        }
-        let answer = fault.answer();
-        if let Some(reason) = answer.reason {
-            self.listener.series.rejected(self.worker.index, reason);
-        }
-        let id = String::from_utf8_lossy(self.scratch.forwarding.request_id());
-        tracing::debug!(target: "equipoise::proxy", peer = %self.client.origin.peer, request = %id, ?fault, "request failed");
-        match (self.status, answer.status) {
-            // The response has begun: breaking the connection is the only honest end.
-            (Some(status), _) => {
-                (if answer.code == CLIENT_LEFT { answer.code } else { status }, After::Abort)
-            }
-            (None, None) => (answer.code, After::Abort),
-            (None, Some(status)) => {
-                let keep = answer.keep && self.keeps_client() && !self.unread;
-                let location = match fault {
-                    Fault::Redirected => http::https_form(self.request),
-                    _ => None,
-                };
-                let extra = Extra {
-                    reason: fault.word(),
-                    location: location.as_deref().unwrap_or_default(),
-                    close: !keep,
-                    keep_alive_10: keep && self.request.version == Version::Http10,
-                    head_only: self.request.method == http::Method::Head,
-                    request_id: self.scratch.forwarding.request_id(),
-                    retry_after: fault.retry_after(),
-                };
-                let body = respond::write(self.worker, self.listener, self.client, status, extra, self.now);
-                self.note.heads_end(self.client, body);
-                (status, if keep { After::Next } else { After::Linger })
-            }
-        }
     }
 
     /// Whether the client's connection may go on, as far as the request and the worker say.

@@ -28,6 +28,8 @@ pub(super) struct Extra<'a> {
     pub(super) location: &'a [u8],
     /// Retry-After, in seconds.
     pub(super) retry_after: Option<u32>,
+    /// `grpc-status`: it answers a call.
+    pub(super) call: Option<u8>,
 }
 
 /// Writes a whole answer into the client's outgoing bytes: the listener's page for the status, or a few lines. Gives the
@@ -40,6 +42,10 @@ pub(super) fn write(
     extra: Extra<'_>,
     now: Instant,
 ) -> usize {
+    if let Some(code) = extra.call {
+        write_call(worker, client, code, extra, now);
+        return 0;
+    }
     let phrase = http::reason_phrase(status);
     let text = format!(
         "{status} {phrase}\nreason: {}\nrequest: {}\n",
@@ -61,7 +67,12 @@ pub(super) fn write(
             "HTTP/1.1 {status} {phrase}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\nDate: {date}\r\n"
         );
     });
-    fields(out, status, extra);
+    if matches!(status, 200 | 405) {
+        // What is answered so is OPTIONS, and TRACE, the one method that is refused by itself (RFC 9110 9.3.7,
+        // 15.5.6).
+        out.extend_from_slice(b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
+    }
+    fields(out, extra);
     if extra.head_only {
         return 0;
     }
@@ -69,8 +80,27 @@ pub(super) fn write(
     length
 }
 
+/// The answer to a call: a head and nothing behind it. Its status is one of success, or the client would not look further.
+fn write_call(worker: &Worker, client: &mut Client, code: u8, extra: Extra<'_>, now: Instant) {
+    let out = client.out.writer(&worker.blocks);
+    worker.with_date(now, |date| {
+        let _ = write!(
+            out,
+            "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\nDate: {date}\r\n"
+        );
+    });
+    call_fields(out, code, extra.reason);
+    fields(out, extra);
+}
+
+/// How a call went, as fields of a head or of trailers.
+pub(super) fn call_fields(out: &mut Vec<u8>, code: u8, reason: &str) {
+    let message = http::grpc_message(if reason.is_empty() { "not served here" } else { reason });
+    let _ = write!(out, "grpc-status: {code}\r\ngrpc-message: {message}\r\n");
+}
+
 /// The fields that not every answer has, and the end of the head.
-fn fields(out: &mut Vec<u8>, status: u16, extra: Extra<'_>) {
+fn fields(out: &mut Vec<u8>, extra: Extra<'_>) {
     if let Some(seconds) = extra.retry_after {
         let _ = write!(out, "Retry-After: {seconds}\r\n");
     }
@@ -78,11 +108,6 @@ fn fields(out: &mut Vec<u8>, status: u16, extra: Extra<'_>) {
         out.extend_from_slice(b"Location: ");
         out.extend_from_slice(extra.location);
         out.extend_from_slice(b"\r\n");
-    }
-    if matches!(status, 200 | 405) {
-        // What is answered so is OPTIONS, and TRACE, the one method that is refused by itself (RFC 9110 9.3.7,
-        // 15.5.6).
-        out.extend_from_slice(b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
     }
     if !extra.reason.is_empty() {
         let _ = write!(out, "X-Equipoise-Reason: {}\r\n", extra.reason);

@@ -95,7 +95,7 @@ pub(super) struct Means<'a> {
     pub(super) fleet: &'a Fleet,
 }
 
-/// A connection being opened; see [`Upstream::dial`].
+/// A connection being opened; see [`super::Upstream::dial`].
 #[derive(Debug)]
 pub struct Dialing<'a> {
     means: Means<'a>,

@@ -29,6 +29,7 @@ mod corpus;
 mod early;
 mod exchange;
 mod forwarding;
+mod grpc;
 mod hostile;
 mod http2;
 mod http2_limits;

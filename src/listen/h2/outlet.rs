@@ -6,11 +6,11 @@ use std::task::{Context, Poll, Waker};
 
 use h2::server::SendResponse;
 use h2::{Reason, SendStream};
-use hyper::{Response, StatusCode};
+use hyper::{Response, StatusCode, header};
 
 use super::duplex::Traffic;
 use super::head::Tunnel;
-use crate::frames::{Outflow, Piece, feed, fields};
+use crate::frames::{Outflow, Piece, feed, fields, is_grpc};
 use crate::http::{Body, Emitted};
 use crate::wire::{Blocks, Charge};
 
@@ -178,6 +178,10 @@ impl Outlet {
             return Ok(head.len);
         }
         self.blocks.count(&mut self.head, head.len);
+        if head.field(b"content-length") == Some(b"0") && is_grpc(response.headers()) {
+            // The form that gRPC has for an answer without messages knows no length.
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        }
         let body = if switched { Body::UntilClose } else { self.body_of(&head)? };
         if switched {
             // It answers a key of ours.

@@ -1,10 +1,10 @@
 //! A request of HTTP/1.1, as the exchange writes it, as that of HTTP/2; and the head of a response the other way round.
 
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderValue};
 use hyper::http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use hyper::{Method, Request, Response};
 
-use crate::frames::{fields, line};
+use crate::frames::{fields, is_grpc, line};
 use crate::http::{Body, EmittedRequest};
 
 /// A request for one stream.
@@ -81,11 +81,6 @@ pub(super) fn write(response: &Response<()>, incoming: Incoming, text: &mut Vec<
     }
     text.extend_from_slice(b"\r\n");
     chunked
-}
-
-/// gRPC says in its trailers how a call went.
-fn is_grpc(fields: &HeaderMap) -> bool {
-    fields.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 #[cfg(test)]
