@@ -6,9 +6,11 @@ mod heads;
 mod inflow;
 mod outflow;
 mod piece;
+mod spring;
 
 pub use fields::{NotFields, fields, is_grpc, line, write_trailers};
 pub use heads::{FrameHead, Heads};
 pub use inflow::Inflow;
 pub use outflow::{Outflow, feed};
 pub use piece::{Backlog, Piece};
+pub use spring::{Crumbs, FRAME_BUDGET, MAX_READ, Spring, Springs};

@@ -1,17 +1,20 @@
 //! What comes of one stream behind its head, as the body of a message of HTTP/1.1.
 
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use h2::RecvStream;
 
 use super::fields::write_trailers;
+use super::spring::Spring;
 use crate::http::{write_chunk_head, write_last_chunk};
 
 /// The body of one stream.
 #[derive(Debug)]
 pub struct Inflow {
-    body: RecvStream,
+    spring: Rc<RefCell<Spring>>,
     chunked: bool,
     /// Bytes of ours around the data, and how many of them are used up.
     frame: (Vec<u8>, usize),
@@ -32,13 +35,18 @@ impl Inflow {
     /// Of a body that is written in chunks, or as it is.
     pub fn new(body: RecvStream, chunked: bool) -> Self {
         Self {
-            body,
+            spring: Spring::new(body),
             chunked,
             frame: (Vec::new(), 0),
             data: Bytes::new(),
             within_chunk: false,
             state: State::Data,
         }
+    }
+
+    /// Where it comes from, for whoever drives the connection.
+    pub fn spring(&self) -> Weak<RefCell<Spring>> {
+        Rc::downgrade(&self.spring)
     }
 
     /// Ready when there is something [`Self::ahead`], or nothing more will come.
@@ -73,19 +81,18 @@ impl Inflow {
             return 0;
         }
         self.data.advance(n);
-        // It fails only for more than came.
-        let _ = self.body.flow_control().release_capacity(n);
+        self.spring.borrow_mut().release(n);
         n
     }
 
     /// Whether the end of the stream has come, and nothing before it is left; looks without waiting.
     pub fn has_ended(&self) -> bool {
-        self.state == State::Ended || self.data.is_empty() && self.body.is_end_stream()
+        self.state == State::Ended || self.data.is_empty() && self.spring.borrow().has_ended()
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
-        match ready!(self.body.poll_data(cx)) {
-            Some(Ok(data)) => {
+        match ready!(self.spring.borrow_mut().poll_data(cx))? {
+            Some(data) => {
                 if self.chunked && !data.is_empty() {
                     self.frame = (Vec::with_capacity(16), 0);
                     write_chunk_head(data.len(), &mut self.frame.0);
@@ -93,14 +100,13 @@ impl Inflow {
                 }
                 self.data = data;
             }
-            Some(Err(error)) => return Poll::Ready(Err(error)),
             None => self.state = State::Trailers,
         }
         Poll::Ready(Ok(()))
     }
 
     fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
-        let trailers = ready!(self.body.poll_trailers(cx))?;
+        let trailers = ready!(self.spring.borrow_mut().poll_trailers(cx))?;
         self.state = State::Ended;
         // Behind a body of known length HTTP/1.1 has no place for them.
         if self.chunked {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use h2::server::{Builder, Connection};
 
 use super::drive::Drive;
-use crate::frames::Piece;
+use crate::frames::{FRAME_BUDGET, Piece};
 use crate::http::{HeadLimits, Refusal};
 use crate::proxy;
 
@@ -161,6 +161,7 @@ async fn greet<'a>(duplex: Duplex<'a>, driver: &mut Driver) -> Option<Connection
         .initial_window_size(STREAM_WINDOW)
         .max_header_list_size(header_list(driver.listener.head))
         .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(FRAME_BUDGET)
         .enable_connect_protocol();
     let mut handshake = pin!(builder.handshake(duplex));
     poll_fn(|cx| {

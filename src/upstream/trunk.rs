@@ -16,7 +16,7 @@ use h2::client::SendRequest;
 use super::board::{Stand, Terms};
 use super::{Connection, Hold};
 use crate::backend::Backend;
-use crate::frames::Piece;
+use crate::frames::{Piece, Springs};
 use crate::tls::Secure;
 use crate::wire::{Blocks, Buffer, Charge, Outgoing, Stream};
 
@@ -61,6 +61,7 @@ pub(super) struct Trunk {
     /// It has carried one.
     served: Cell<bool>,
     keep_for: Cell<Duration>,
+    springs: Springs,
     /// Bytes of bodies that had come when there was last nobody to read any, and those read since.
     settled: Cell<u64>,
     /// What may come at most without being read: the connection's window.

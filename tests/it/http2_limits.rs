@@ -233,3 +233,30 @@ fn heads_are_of_the_budget() {
     gate.open();
     assert!(matches!(frames.outcome(1), Outcome::Answer { status: 200, .. }));
 }
+
+/// Each message of a stream is a frame of its own to many clients, and they come at once. The library would end a
+/// connection on which too many lie unread.
+#[test]
+fn many_small_frames_of_a_body_that_come_at_once_pass() {
+    const FRAMES: usize = 4000;
+    let gate = Gate::default();
+    let held = gate.clone();
+    let origin = Origin::new(move |visit| {
+        let Some(head) = visit.head()? else { return Ok(()) };
+        held.pass();
+        let (body, _) = visit.wire.body(head.request_framing())?;
+        visit.answer(200, &body.len().to_string())
+    });
+    let daemon = Daemon::start(&speaking(&origin).pool("timeouts.idle = \"60s\""));
+    let mut frames = Frames::connect(daemon.web);
+    let head = frame(HEADERS, WHOLE, 1, &block(&asking("POST", "/up")));
+    let crumb = frame(DATA, 0, 1, b"ten octets");
+    frames.send([head, crumb.repeat(FRAMES)].concat()).unwrap();
+    until("it is there", || (origin.in_flight() == 1).then_some(()));
+    frames.send(frame(DATA, END, 1, b"")).unwrap();
+    gate.open();
+    let whole = (FRAMES * 10).to_string();
+    assert!(
+        matches!(frames.outcome(1), Outcome::Answer { status: 200, body, .. } if body == whole.as_bytes())
+    );
+}

@@ -319,6 +319,49 @@ fn large_bodies_pass_both_ways_and_one_that_stands_holds_up_no_other() {
     assert_eq!(backend.open(), 1);
 }
 
+/// The library ends a connection on which too many small frames lie unread: with it would go what others have there.
+#[test]
+fn small_frames_that_nobody_reads_end_no_connection() {
+    const MESSAGES: usize = 40_000;
+    const MESSAGE: &[u8; 15] = b"\0\0\0\0\x0aten octets";
+    let backend = Backend::new(Kind::default(), |mut call| async move {
+        if call.path() == "/" {
+            return call.answer(200, &[], "well");
+        }
+        let mut stream = call.respond.send_response(response(200, &[]), false).ok()?;
+        let mut room = 0;
+        for n in 0..MESSAGES {
+            while room < MESSAGE.len() {
+                stream.reserve_capacity(16_384);
+                room = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await?.ok()?;
+            }
+            room -= MESSAGE.len();
+            stream.send_data(Bytes::from_static(MESSAGE), n + 1 == MESSAGES).ok()?;
+        }
+        Some(())
+    });
+    let daemon = Daemon::start(&to(&[&backend]).listener("timeouts.write = \"60s\""));
+    let mut standing: Vec<_> = (0..12).map(|_| small_window(daemon.web)).collect();
+    standing.iter_mut().for_each(|wire| wire.send("GET /crumbs HTTP/1.1\r\nHost: test\r\n\r\n").unwrap());
+    until("they are there", || (backend.in_flight() == 12).then_some(()));
+    for _ in 0..200 {
+        assert_eq!(get(daemon.web, "/").text(), "well");
+    }
+    for mut wire in standing {
+        let body = wire.response("GET").unwrap().body;
+        assert!(body.len() == MESSAGES * MESSAGE.len() && body.chunks(15).all(|one| one == MESSAGE));
+    }
+    assert_eq!(backend.connections(), 1);
+}
+
+/// A client whose kernel takes little for it.
+fn small_window(address: std::net::SocketAddr) -> crate::message::Wire {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&address.into()).unwrap();
+    crate::message::Wire::new(socket.into())
+}
+
 #[test]
 fn a_client_that_leaves_ends_its_stream_and_nothing_else() {
     let backend = Backend::new(Kind::default(), |mut call| async move {

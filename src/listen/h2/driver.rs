@@ -128,6 +128,9 @@ impl Driver {
             cx.waker().wake_by_ref();
         }
         self.hall.settle();
+        if self.hall.traffic.is_crumbly() {
+            self.hall.springs.gather();
+        }
         let now = Instant::now();
         self.rest_or_rouse(chair, now);
         match self.deadlines(now).into_iter().flatten().min() {

@@ -11,6 +11,7 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::meter::{Flood, Meter};
+use crate::frames::MAX_READ;
 use crate::observe::ListenerSeries;
 use crate::proxy::Client;
 use crate::wire::{Blocks, Then};
@@ -74,6 +75,11 @@ impl Traffic {
         self.meter.borrow().awaits_rest()
     }
 
+    /// Whether what came in small frames is to be put together now.
+    pub(super) fn is_crumbly(&self) -> bool {
+        self.meter.borrow().crumbs.sweep_up()
+    }
+
     /// Bytes of bodies that have come or are announced.
     pub(super) fn data(&self) -> u64 {
         self.meter.borrow().data()
@@ -130,7 +136,7 @@ impl AsyncRead for Duplex<'_> {
             ready!(this.fill(cx))?;
         }
         let came = this.client.buffer.filled();
-        let n = came.len().min(into.remaining());
+        let n = came.len().min(into.remaining()).min(MAX_READ);
         into.put_slice(&came[..n]);
         if let Err(flood) = this.traffic.meter.borrow_mut().read(&came[..n], Instant::now()) {
             this.traffic.flood.set(Some(flood));
@@ -139,7 +145,8 @@ impl AsyncRead for Duplex<'_> {
         this.client.buffer.consume(n);
         this.traffic.turn.set(this.traffic.turn.get().saturating_sub(n));
         this.traffic.read.set(this.traffic.read.get() + n as u64);
-        if this.traffic.flood.get().is_some() || frames >= TURN_FRAMES {
+        let crumbles = this.traffic.meter.borrow().crumbs.are_many();
+        if this.traffic.flood.get().is_some() || frames >= TURN_FRAMES || crumbles {
             // Nothing more of it is looked at, or not yet.
             this.traffic.turn.set(0);
         }

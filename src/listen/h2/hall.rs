@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::duplex::Traffic;
 use crate::announce::Addresses;
+use crate::frames::{Inflow, Springs};
 use crate::proxy::{Seat, Worker};
 use crate::snapshot::{Beside, Capacity};
 use crate::wire::Charge;
@@ -30,6 +31,8 @@ pub(super) struct Hall {
     /// The version of TLS, and the name that the client asked for.
     secured: Option<(&'static str, Option<Box<str>>)>,
     charge: RefCell<Charge>,
+    /// Where the bodies come from.
+    pub(super) springs: Springs,
 }
 
 /// The presence of one stream.
@@ -61,6 +64,7 @@ impl Hall {
             ends,
             secured: secured.map(|(version, name)| (version, name.map(Box::from))),
             charge: RefCell::default(),
+            springs: Springs::default(),
         })
     }
 
@@ -102,6 +106,13 @@ impl Drop for Hall {
 }
 
 impl Presence {
+    /// Lets the driver put the stream's small frames together.
+    pub(super) fn springs_from(&self, flow: &Inflow) {
+        if self.has_body {
+            self.hall.springs.add(flow.spring());
+        }
+    }
+
     /// Notes that so much of a body has been read.
     pub(super) fn read(&self, bytes: usize) {
         self.hall.settled.set(self.hall.settled.get() + bytes as u64);

@@ -20,7 +20,9 @@ pub(super) struct Inlet {
 
 impl Inlet {
     pub(super) fn new(body: RecvStream, presence: Presence, chunked: bool, tunnel: bool) -> Self {
-        Self { flow: Inflow::new(body, chunked), presence, tunnel }
+        let flow = Inflow::new(body, chunked);
+        presence.springs_from(&flow);
+        Self { flow, presence, tunnel }
     }
 
     /// See [`crate::wire::Lane::poll_ahead`].

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::frames::{FrameHead, Heads};
+use crate::frames::{Crumbs, FrameHead, Heads};
 
 /// What precedes the first frame.
 const PREFACE: usize = 24;
@@ -60,6 +60,7 @@ pub(super) struct Meter {
     begun: u64,
     /// Bytes of bodies.
     data: u64,
+    pub(super) crumbs: Crumbs,
     resets: Allowance,
     refusals: Allowance,
     idle_talk: Allowance,
@@ -105,6 +106,7 @@ impl Meter {
             open_head: false,
             begun: 0,
             data: 0,
+            crumbs: Crumbs::default(),
             resets: Allowance::new(RESETS, RESETS_PER_SECOND, now),
             refusals: Allowance::new(REFUSALS, REFUSALS_PER_SECOND, now),
             idle_talk: Allowance::new(IDLE_TALK, IDLE_TALK_PER_SECOND, now),
@@ -160,9 +162,10 @@ impl Meter {
         const END_HEADERS: u8 = 4;
         self.begun += u64::from(!self.open_head);
         match kind {
-            // DATA: the library counts the empty and the small ones.
+            // DATA: the library counts the empty ones.
             0 => {
                 self.data += length as u64;
+                self.crumbs.count(length);
                 Ok(())
             }
             // HEADERS, CONTINUATION

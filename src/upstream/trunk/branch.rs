@@ -108,7 +108,9 @@ impl Branch {
         let incoming = Incoming { to_head: self.to_head, is_whole: body.is_end_stream() };
         let response = hyper::Response::from_parts(parts, ());
         let chunked = head::write(&response, incoming, &mut self.head.0);
-        self.coming = Coming::Body(Inflow::new(body, chunked));
+        let flow = Inflow::new(body, chunked);
+        self.presence.0.springs.add(flow.spring());
+        self.coming = Coming::Body(flow);
         Poll::Ready(Ok(()))
     }
 

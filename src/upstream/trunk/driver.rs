@@ -15,7 +15,7 @@ use h2::{Ping, PingPong};
 
 use super::duplex::{Duplex, Traffic};
 use super::{FAREWELL, LEAST_WINDOW, MAX_STREAMS, STREAM_WINDOW, Trunk};
-use crate::frames::Piece;
+use crate::frames::{FRAME_BUDGET, Piece, Springs};
 use crate::timer::{Timer, Wheel};
 use crate::upstream::board::Stand;
 use crate::upstream::{Connection, DialError, Hold};
@@ -82,7 +82,8 @@ pub(in crate::upstream) async fn greet(
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(LEAST_WINDOW)
         .max_header_list_size(MAX_FIELDS)
-        .max_send_buffer_size(SEND_BUFFER);
+        .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(FRAME_BUDGET);
     let (sender, mut connection) = builder.handshake(duplex).await.map_err(wrong)?;
     poll_fn(|cx| {
         traffic.begin_turn();
@@ -109,6 +110,7 @@ pub(in crate::upstream) async fn greet(
         open: 0.into(),
         served: false.into(),
         keep_for: keep_for.into(),
+        springs: Springs::default(),
         settled: 0.into(),
         window: LEAST_WINDOW.into(),
         charge: Default::default(),
@@ -148,6 +150,11 @@ impl Driver {
                 return Poll::Ready(());
             }
             self.trunk.settle();
+            if self.trunk.traffic.is_crumbly() {
+                self.trunk.springs.gather();
+                self.trunk.traffic.begin_turn();
+                cx.waker().wake_by_ref();
+            }
             if !self.steer(cx) {
                 break;
             }

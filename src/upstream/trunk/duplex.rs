@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::frames::Heads;
+use crate::frames::{Crumbs, Heads, MAX_READ};
 use crate::upstream::OpenGauge;
 use crate::wire::{Blocks, Buffer, Stream, Then};
 
@@ -24,6 +24,7 @@ pub(super) struct Traffic {
     read: Cell<u64>,
     /// Bytes of bodies that have come or are announced.
     data: Cell<u64>,
+    crumbs: Crumbs,
     /// Frames of messages.
     said: Cell<u64>,
     /// The backend has said that it takes no new streams.
@@ -39,6 +40,7 @@ impl Traffic {
             turn: Cell::new(TURN),
             read: Cell::new(0),
             data: Cell::new(0),
+            crumbs: Crumbs::default(),
             said: Cell::new(0),
             gone: Cell::new(false),
             heads: RefCell::new(Heads::after(0)),
@@ -46,8 +48,14 @@ impl Traffic {
         })
     }
 
+    /// The driver has been given its turn.
     pub(super) fn begin_turn(&self) {
         self.turn.set(TURN);
+    }
+
+    /// Whether what came in small frames is to be put together now.
+    pub(super) fn is_crumbly(&self) -> bool {
+        self.crumbs.sweep_up()
     }
 
     /// Bytes that have been read.
@@ -84,7 +92,10 @@ impl Traffic {
         while !bytes.is_empty() {
             let Some(head) = heads.next(&mut bytes) else { continue };
             match head.kind {
-                DATA => self.data.set(self.data.get() + head.length as u64),
+                DATA => {
+                    self.data.set(self.data.get() + head.length as u64);
+                    self.crumbs.count(head.length);
+                }
                 GOAWAY => self.gone.set(true),
                 _ => {}
             }
@@ -147,11 +158,12 @@ impl AsyncRead for Duplex {
             this.set_doubt(None);
         }
         let came = this.buffer.filled();
-        let n = came.len().min(into.remaining());
+        let n = came.len().min(into.remaining()).min(MAX_READ);
         into.put_slice(&came[..n]);
         this.traffic.came(&came[..n]);
         this.buffer.consume(n);
-        this.traffic.turn.set(this.traffic.turn.get().saturating_sub(n));
+        let left = this.traffic.turn.get().saturating_sub(n);
+        this.traffic.turn.set(if this.traffic.crumbs.are_many() { 0 } else { left });
         Poll::Ready(Ok(()))
     }
 }
