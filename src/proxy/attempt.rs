@@ -15,6 +15,10 @@ use crate::resilience::Failure;
 use crate::snapshot::{HostPolicy, Pool, Security};
 use crate::upstream::{Connection, DialError, Protocol, Terms};
 
+/// A backend of HTTP/2 is asked after so small a part of `timeouts.idle` whether it is still there: one that has vanished is
+/// found out before any exchange gives it up, and the long ones too.
+const SILENCES: u32 = 4;
+
 /// What needs a connection to the backend of its own.
 const NO_TUNNEL: Refusal = Refusal { status: 501, reason: "a tunnel to a backend of HTTP/2" };
 
@@ -132,6 +136,7 @@ impl Exchange<'_> {
                 timeout: pool.connect_timeout,
                 deadline: self.deadline.map_or(due, |deadline| deadline.min(due)),
                 keep_for: pool.keep_alive,
+                patience: pool.idle_timeout / SILENCES,
                 fresh: !reuse,
                 must_be_recent,
             };

@@ -217,6 +217,8 @@ impl Exchange<'_> {
                 Poll::Pending => return Ok(Poll::Pending),
                 Poll::Ready(Ok(n)) if n > 0 => {}
                 Poll::Ready(Err(error)) if connection.stream.is_lane() && talk.interim == 0 => {
+                    // One that goes on with other streams was not a connection that had been closed while it was idle.
+                    connection.reused &= error.kind() == ErrorKind::BrokenPipe;
                     return Err(broken_off(&error));
                 }
                 // Behind an interim response it is not the end of an idle connection.

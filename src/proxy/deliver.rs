@@ -92,14 +92,11 @@ impl Exchange<'_> {
 
     /// Keeps the backend's connection after a clean end: for everybody, or for this client alone.
     fn keep(&mut self, (route, pool): (&Route, &Pool), connection: Box<Connection>, keep_client: bool) {
-        if connection.stream.is_lane() {
-            return; // what is logged into in HTTP/2 is no connection
-        }
         let own = self.bound || connection.announced().is_some();
         if own && !keep_client {
             return; // one that nobody will ask for again is better closed now
         }
-        if self.bound {
+        if self.bound && !connection.stream.is_lane() {
             return self.client.bonds.keep(route, connection, &self.worker.blocks);
         }
         let keep_alive = pool.keep_alive;

@@ -51,6 +51,9 @@ pub struct Terms<'a> {
     pub deadline: Instant,
     /// How long a connection is kept that carries nothing.
     pub keep_for: Duration,
+    /// How long the backend may be silent, with exchanges open, before it is asked whether it is still there; and how long
+    /// it then has for its answer.
+    pub patience: Duration,
     /// No connection of HTTP/1 that has been idle.
     pub fresh: bool,
     /// Only one of HTTP/1 that was used within the last second.
@@ -284,7 +287,7 @@ impl Upstream {
             blocks: self.blocks.clone(),
             fleet: self.fleet.clone(),
         };
-        tokio::task::spawn_local(opening.run(terms.protocol, terms.keep_for));
+        tokio::task::spawn_local(opening.run(terms.protocol, (terms.keep_for, terms.patience)));
     }
 }
 
@@ -308,8 +311,8 @@ struct Opening {
 
 impl Opening {
     /// Opens it, and then drives it to its end.
-    async fn run(mut self, protocol: Protocol, keep_for: Duration) {
-        let opened = self.open(protocol, keep_for).await;
+    async fn run(mut self, protocol: Protocol, waits: (Duration, Duration)) {
+        let opened = self.open(protocol, waits).await;
         let stand = Rc::clone(&self.stand);
         drop(self);
         match opened {
@@ -331,7 +334,7 @@ impl Opening {
         }
     }
 
-    async fn open(&mut self, protocol: Protocol, keep_for: Duration) -> Result<Opened, DialError> {
+    async fn open(&mut self, protocol: Protocol, waits: (Duration, Duration)) -> Result<Opened, DialError> {
         let connection = match self.dialled.take() {
             Some(connection) => connection,
             None => {
@@ -341,7 +344,7 @@ impl Opening {
             }
         };
         if speaks_2(&connection) {
-            let greeting = trunk::greet(connection, &self.stand, &self.wheel, &self.blocks, keep_for);
+            let greeting = trunk::greet(connection, &self.stand, &self.wheel, &self.blocks, waits);
             let greeted = in_time(&self.wheel, self.deadline, greeting).await;
             return Ok(Opened::Trunk(greeted.ok_or(DialError::TimedOut(self.timeout))??));
         }

@@ -61,6 +61,8 @@ pub(super) struct Trunk {
     /// It has carried one.
     served: Cell<bool>,
     keep_for: Cell<Duration>,
+    /// How long the backend may be silent before it is asked, and then be silent still.
+    patience: Cell<Duration>,
     springs: Springs,
     /// Bytes of bodies that had come when there was last nobody to read any, and those read since.
     settled: Cell<u64>,
@@ -101,6 +103,7 @@ impl Trunk {
     pub(super) fn branch(self: Rc<Self>, terms: &Terms<'_>, blocks: &Blocks) -> Box<Connection> {
         let reused = self.served.replace(true) && !terms.fresh;
         self.keep_for.set(terms.keep_for);
+        self.patience.set(terms.patience);
         let (backend, secure, moves) = (Arc::clone(&self.backend), self.secure.clone(), self.moves);
         let sender = self.sender.borrow().clone();
         let branch = Branch::new(Presence::of(self), sender, blocks);

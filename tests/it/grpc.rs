@@ -11,8 +11,10 @@ use hyper::header::{HeaderMap, HeaderValue};
 use crate::client::once;
 use crate::config::{Config, over};
 use crate::daemon::{Daemon, until};
+use crate::frames::{DATA, END, Frames, HEADERS, PREFACE, WHOLE, block, frame, settings};
 use crate::http2_out::backend::{Backend, Kind, response};
 use crate::http2_out::to;
+use crate::message::Wire;
 use crate::origin::{Gate, Origin};
 
 const GRPC: (&str, &str) = ("content-type", "application/grpc");
@@ -181,6 +183,47 @@ fn a_call_that_breaks_off_ends_with_its_status() {
     gate.open();
     let cut = asking.join().unwrap();
     assert_eq!((cut.status, cut.told(), cut.reset), (200, ("14", "cut"), None), "{cut:?}");
+}
+
+/// Nothing else would end such a call for as long as timeouts.tunnel.
+#[test]
+fn a_backend_that_has_vanished_behind_a_message_is_found_out() {
+    let silent = Origin::new(|visit| {
+        let mut frames = Frames::over(Wire::new(visit.wire.stream.try_clone()?));
+        frames.wire.take(PREFACE.len())?;
+        frames.send(settings(&[]))?;
+        loop {
+            let frame = frames.next()?;
+            if frame.kind == DATA && frame.flags & END != 0 {
+                break;
+            }
+        }
+        let head = frame(HEADERS, WHOLE, 1, &block(&[(":status", "200"), GRPC]));
+        frames.send([head, frame(DATA, 0, 1, b"\0\0\0\0\x01a")].concat())?;
+        // What comes is taken, and no PING is answered.
+        frames.wire.rest().map(|_| ())
+    });
+    let idle = "timeouts.idle = \"2s\"";
+    let daemon = Daemon::start(&calls(over(&[silent.address]).pool("protocol = \"h2\"").pool(idle)));
+    let began = Instant::now();
+    let reply = ask(daemon.web, "/a.A/B", &[]);
+    assert_eq!((reply.told(), &reply.body[..]), (("14", "cut"), &b"\0\0\0\0\x01a"[..]), "{reply:?}");
+    assert!(began.elapsed() >= Duration::from_secs(1), "it is asked, and given time: {:?}", began.elapsed());
+}
+
+#[test]
+fn one_that_is_only_silent_is_waited_for() {
+    let backend = Backend::new(Kind::default(), |mut call| async move {
+        let mut stream = call.respond.send_response(response(200, &[GRPC]), false).ok()?;
+        stream.send_data(Bytes::from_static(b"\0\0\0\0\x01a"), false).ok()?;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", HeaderValue::from_static("0"));
+        stream.send_trailers(trailers).ok()
+    });
+    let daemon = Daemon::start(&calls(to(&[&backend]).pool("timeouts.idle = \"1s\"")));
+    assert_eq!(ask(daemon.web, "/a.A/B", &[]).told().0, "0");
+    assert_eq!(backend.connections(), 1);
 }
 
 #[test]

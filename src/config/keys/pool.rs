@@ -39,8 +39,8 @@ pub(super) static POOL: &[Key] = &[
             Kind::Choice { now: &[], later: &["adaptive"] },
         ]),
         "0",
-        "Requests and tunnels in flight at one backend, over all workers; 0: no limit. Also the bound on its \
-         open connections: above it an idle one elsewhere is closed before a new one is dialled. Probes are not \
+        "Requests and tunnels in flight at one backend, over all workers; 0: no limit. With HTTP/1.1 also the bound on \
+         its open connections: above it an idle one elsewhere is closed before a new one is dialled. Probes are not \
          counted. When all backends are full, requests wait in the queue.",
     ),
     Key {
@@ -181,7 +181,7 @@ static TIMEOUTS: &[Key] = &[
         Kind::Duration { zero: false },
         "\"30s\"",
         "An idle pooled connection; a backend's «Keep-Alive: timeout=N» shortens it to N - 1 s. Requests that \
-         are not idempotent take only a connection idle for less than 1 s, or a fresh one.",
+         are not idempotent take only a connection of HTTP/1.1 idle for less than 1 s, or a fresh one.",
     ),
 ];
 

@@ -214,7 +214,8 @@ impl Drop for Branch {
 
 /// What an error means for the exchange. [`ErrorKind::ConnectionRefused`]: the backend has refused this stream;
 /// [`ErrorKind::ConnectionAborted`]: it has gone away before it (RFC 9113 8.7: in both cases it has done nothing for it);
-/// [`ErrorKind::InvalidData`]: what it sent is no HTTP/2; else it ended.
+/// [`ErrorKind::InvalidData`]: what it sent is no HTTP/2; [`ErrorKind::BrokenPipe`]: the connection has ended; else it has
+/// ended the stream.
 fn kind_of(error: &h2::Error) -> ErrorKind {
     match error.is_remote() {
         true if error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM) => {
@@ -224,6 +225,6 @@ fn kind_of(error: &h2::Error) -> ErrorKind {
         true if error.is_go_away() => ErrorKind::ConnectionAborted,
         true => ErrorKind::ConnectionReset,
         false if error.is_library() => ErrorKind::InvalidData,
-        false => ErrorKind::ConnectionReset,
+        false => ErrorKind::BrokenPipe,
     }
 }

@@ -28,12 +28,6 @@ const MAX_FIELDS: u32 = 64 * 1024 + 256 * 32 + 16 * 1024;
 /// Bytes that the library may hold of one stream for the socket. What it is given is counted, and bounded, before.
 const SEND_BUFFER: usize = 64 * 1024;
 
-/// How long a backend with open streams may be silent before it is asked whether it is still there.
-const ASK_AFTER: Duration = Duration::from_secs(15);
-
-/// How long it may take for its answer. Some answer between two pieces of work.
-const ANSWER_WITHIN: Duration = Duration::from_secs(15);
-
 /// After a question that no message followed, the next is put so much later. Servers of gRPC send away who asks more
 /// often than every five minutes while they say nothing (GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS).
 const ASK_AGAIN: Duration = Duration::from_secs(305);
@@ -61,7 +55,7 @@ pub(in crate::upstream) async fn greet(
     stand: &Rc<Stand>,
     wheel: &Wheel,
     blocks: &Blocks,
-    keep_for: Duration,
+    (keep_for, patience): (Duration, Duration),
 ) -> Result<Box<Driver>, DialError> {
     let wrong = |error: h2::Error| DialError::Http2(io::Error::other(error));
     let Connection { stream, buffer, hold, secure, moves, .. } = *connection;
@@ -110,6 +104,7 @@ pub(in crate::upstream) async fn greet(
         open: 0.into(),
         served: false.into(),
         keep_for: keep_for.into(),
+        patience: patience.into(),
         springs: Springs::default(),
         settled: 0.into(),
         window: LEAST_WINDOW.into(),
@@ -183,7 +178,11 @@ impl Driver {
         if trunk.most.replace(most) < most {
             trunk.stand.expect(most);
         }
+        let rested = self.idle.is_some();
         self.idle = (trunk.open.get() == 0).then(|| self.idle.unwrap_or(now));
+        if rested && self.idle.is_none() {
+            self.heard.1 = now; // nothing was to be heard before
+        }
         let is_over = |since: Instant| since + trunk.keep_for.get() <= now;
         let takes_more = trunk.sender.borrow().is_some();
         if takes_more && (trunk.traffic.is_gone() || self.idle.is_some_and(is_over)) {
@@ -228,7 +227,7 @@ impl Driver {
 
     /// When it is to be asked.
     fn ask_at(&self, said: u64) -> Option<Instant> {
-        let due = self.heard.1 + ASK_AFTER;
+        let due = self.heard.1 + self.trunk.patience.get();
         (self.trunk.open.get() > 0).then(|| match self.last {
             Some((asked, before)) if before == said => due.max(asked + ASK_AGAIN),
             _ => due,
@@ -243,7 +242,7 @@ impl Driver {
             self.ask_at(self.trunk.traffic.said()).filter(|_| self.asked.is_none() && self.pings.is_some());
         [
             self.idle.map(|since| since + rest),
-            self.asked.map(|asked| asked + ANSWER_WITHIN),
+            self.asked.map(|asked| asked + self.trunk.patience.get()),
             // Then it is asked, and that is not the end.
             ask.map(|due| due.max(now + crate::timer::TICK)),
         ]

@@ -156,6 +156,26 @@ fn what_it_may_have_begun_is_sent_again_only_where_that_does_no_harm() {
     assert_eq!(retries(&daemon, "reset"), 1.0);
 }
 
+/// On a connection that has carried others only the end of the connection is the one that idle connections come to.
+#[test]
+fn a_stream_that_is_reset_was_not_sent_on_a_stale_connection() {
+    let origin = Origin::new(|visit| {
+        let mut frames = greet(visit)?;
+        for n in 0..3 {
+            let stream = whole(&mut frames)?;
+            frames.send(if n == 1 { reset(stream, INTERNAL_ERROR) } else { answer(stream, b"well") })?;
+        }
+        whole(&mut frames).map(|_| ())
+    });
+    let daemon = Daemon::start(&config(&origin));
+    assert_eq!(get(daemon.web, "/").text(), "well");
+    assert_eq!(get(daemon.web, "/").text(), "well");
+    assert_eq!((retries(&daemon, "reset"), retries(&daemon, "stale")), (1.0, 0.0));
+    // It closes behind the next, as if it had been idle for too long.
+    assert_eq!(get(daemon.web, "/").text(), "well");
+    assert_eq!((retries(&daemon, "reset"), retries(&daemon, "stale")), (1.0, 1.0));
+}
+
 #[test]
 fn a_response_that_is_cut_is_no_whole_one() {
     let origin = at_first(|frames, stream| {
