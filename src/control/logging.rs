@@ -1,7 +1,8 @@
 //! What happens, on standard error; level and form follow a reload.
 //!
 //! Events go to a thread of their own, for standard error may be a pipe that nobody reads, and a worker must not wait for
-//! it. Of those that come again and again only so many are written ([`limit`]).
+//! it. Of those that come again and again only so many are written ([`limit`]). The last ones are kept to be looked at,
+//! whatever is written ([`recent`]).
 
 use std::io::IsTerminal;
 use std::sync::{Arc, OnceLock};
@@ -13,16 +14,17 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::config::{Log, LogFormat, LogLevel};
-use crate::observe::LogSeries;
+use crate::observe::{Happenings, LogSeries};
 
 mod limit;
 mod outlet;
+mod recent;
 
-use limit::Limit;
+use limit::{Limit, Written};
 use outlet::Outlet;
+use recent::Recent;
 
 type Form = Box<dyn Layer<Registry> + Send + Sync>;
-type Leveled = tracing_subscriber::layer::Layered<reload::Layer<Form, Registry>, Registry>;
 
 /// How often it is said what was left out.
 const TELL_EVERY: Duration = Duration::from_secs(10);
@@ -36,9 +38,10 @@ static OUTLET: OnceLock<Outlet> = OnceLock::new();
 /// The handles by which a reload changes what is logged.
 #[derive(Clone)]
 pub struct Logging {
-    form: Option<(reload::Handle<Form, Registry>, reload::Handle<Targets, Leveled>)>,
+    form: Option<(reload::Handle<Form, Registry>, reload::Handle<Targets, Registry>)>,
     limit: Arc<Limit>,
     series: Arc<LogSeries>,
+    happenings: Arc<Happenings>,
 }
 
 impl Logging {
@@ -49,9 +52,13 @@ impl Logging {
         let limit = Arc::new(Limit::new(Arc::clone(&series)));
         let (form, form_handle) = reload::Layer::new(form_of(log, outlet));
         let (level, level_handle) = reload::Layer::new(level_of(log.level));
-        let all = tracing_subscriber::registry().with(form).with(level).with(limit::Gate(Arc::clone(&limit)));
-        let begun = all.try_init();
-        Self { form: begun.is_ok().then_some((form_handle, level_handle)), limit, series }
+        let happenings = Arc::<Happenings>::default();
+        // Each layer has a filter of its own, and none has not: one without would make every event be built, those of
+        // each request too.
+        let written = form.with_filter(Written { level, limit: Arc::clone(&limit) });
+        let kept = Recent(Arc::clone(&happenings)).with_filter(recent::kept());
+        let begun = tracing_subscriber::registry().with(written).with(kept).try_init();
+        Self { form: begun.is_ok().then_some((form_handle, level_handle)), limit, series, happenings }
     }
 
     /// Follows a new configuration.
@@ -66,6 +73,11 @@ impl Logging {
     /// Lines that were not written.
     pub fn series(&self) -> Arc<LogSeries> {
         Arc::clone(&self.series)
+    }
+
+    /// The last events, to be looked at.
+    pub fn happenings(&self) -> Arc<Happenings> {
+        Arc::clone(&self.happenings)
     }
 
     /// Says now and then what was left out. Never ends.

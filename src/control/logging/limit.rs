@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tracing::callsite::Identifier;
-use tracing::{Event, Level, Metadata, Subscriber};
-use tracing_subscriber::Layer;
-use tracing_subscriber::layer::Context;
+use tracing::subscriber::Interest;
+use tracing::{Event, Level, Metadata};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Context, Filter};
+use tracing_subscriber::{Registry, reload};
 
 use crate::observe::LogSeries;
 
@@ -73,18 +75,36 @@ impl Limit {
     }
 }
 
-/// The limit as the subscriber asks it.
-pub(super) struct Gate(pub(super) Arc<Limit>);
+/// Which events are written: those of the level, within the limit.
+pub(super) struct Written {
+    pub(super) level: reload::Layer<Targets, Registry>,
+    pub(super) limit: Arc<Limit>,
+}
 
-impl<S: Subscriber> Layer<S> for Gate {
-    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
-        self.0.admits(event.metadata(), Instant::now())
+impl Filter<Registry> for Written {
+    fn enabled(&self, place: &Metadata<'_>, context: &Context<'_, Registry>) -> bool {
+        Filter::enabled(&self.level, place, context)
+    }
+
+    fn callsite_enabled(&self, place: &'static Metadata<'static>) -> Interest {
+        Filter::callsite_enabled(&self.level, place)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Filter::max_level_hint(&self.level)
+    }
+
+    fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, Registry>) -> bool {
+        self.limit.admits(event.metadata(), Instant::now())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use tracing::Subscriber;
+    use tracing_subscriber::Layer;
 
     use super::*;
 
