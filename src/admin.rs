@@ -19,19 +19,26 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::observe::Metrics;
+use crate::observe::{Happenings, Metrics};
 
 mod answer;
 mod guard;
+mod live;
 mod orders;
+mod page;
+mod reply;
+mod stream;
 mod view;
 
 #[cfg(test)]
 mod tests;
 
+use stream::Stream;
+
 pub use orders::{Change, Missing};
 pub use view::{
-    AvailabilityView, BackendView, BurnView, Findings, LatencyView, OutageView, PoolView, Reload, RouteView,
+    AvailabilityView, BackendView, BurnView, CertificateView, ConfigView, EventView, Findings,
+    LastReloadView, LatencyView, ListenerView, OutageView, PoolSettingsView, PoolView, Reload, RouteView,
     SloView, TrafficView,
 };
 
@@ -60,6 +67,15 @@ pub trait House {
     /// Every route, in the order of the configuration, then the listeners' own pools.
     fn routes(&self) -> Vec<RouteView>;
 
+    /// Every listener, in the order of the configuration.
+    fn listeners(&self) -> Vec<ListenerView>;
+
+    /// The configuration in force, and how the last reload ended.
+    fn config(&self) -> ConfigView;
+
+    /// What happened of late.
+    fn happenings(&self) -> &Happenings;
+
     /// Orders something of a backend; gives how it is then.
     ///
     /// # Errors
@@ -85,7 +101,12 @@ pub async fn serve(
     house: Rc<dyn House>,
     stop: impl Future<Output = ()>,
 ) -> std::io::Result<()> {
-    let desk = Rc::new(Desk { bind: listener.local_addr()?, house, reloading: Arc::default() });
+    let desk = Rc::new(Desk {
+        bind: listener.local_addr()?,
+        house,
+        reloading: Arc::default(),
+        stream: Stream::default(),
+    });
     let (closing, closed) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
@@ -117,12 +138,14 @@ struct Desk {
     house: Rc<dyn House>,
     /// Held while a reload runs.
     reloading: Arc<Mutex<()>>,
+    stream: Stream,
 }
 
 async fn converse(stream: TcpStream, desk: Rc<Desk>, mut closed: watch::Receiver<bool>) {
+    let (end, ending) = watch::channel(false);
     let service = service_fn(move |request| {
-        let desk = Rc::clone(&desk);
-        async move { Ok::<_, std::convert::Infallible>(answer::answer(&desk, request).await) }
+        let (desk, ending) = (Rc::clone(&desk), ending.clone());
+        async move { Ok::<_, std::convert::Infallible>(answer::answer(&desk, ending, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -136,6 +159,8 @@ async fn converse(stream: TcpStream, desk: Rc<Desk>, mut closed: watch::Receiver
         _ = closed.wait_for(|closed| *closed) => {}
     }
     connection.as_mut().graceful_shutdown();
+    // A stream would never be the last answer: it ends here, and whoever looks comes back on another connection.
+    let _ = end.send(true);
     if let Ok(ended) = timeout(LAST_ANSWER, connection).await {
         note(ended);
     }

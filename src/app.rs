@@ -14,17 +14,21 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, watch};
 
-use crate::admin::{self, BackendView, Change, Findings, House, Missing, PoolView, RouteView};
+use crate::admin::{
+    self, BackendView, Change, ConfigView, Findings, House, ListenerView, Missing, PoolView, RouteView,
+};
 use crate::config::{Config, nearest};
 pub use crate::control::Source;
 use crate::control::{self, Control, Keeper, Logging, Received, Reloaded, Signals, StartError};
 use crate::drain::{self, Phase};
 use crate::listen::{self, Command, MAX_COMMANDS};
-use crate::observe::Metrics;
+use crate::observe::{Happenings, Metrics};
 use crate::proxy::Worker;
 use crate::snapshot::{Member, Pool};
 use crate::upstream::{self, Fleet};
 use crate::wire::Budget;
+
+mod show;
 
 /// EX_CONFIG of sysexits.h: the configuration is wrong.
 pub const EXIT_CONFIG: u8 = 78;
@@ -108,6 +112,7 @@ async fn serve(
     let workers = config.server.workers;
     let metrics = Metrics::new(workers);
     metrics.show_event_log(logging.series());
+    let happenings = logging.happenings();
     let keeper = Rc::new(Keeper::open(config.server.state_file.as_deref(), &metrics)?);
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(MAX_COMMANDS)).unzip();
     let control =
@@ -126,7 +131,8 @@ async fn serve(
     tracing::info!(target: "equipoise::app", version = env!("CARGO_PKG_VERSION"), workers, admin = %bound.admin, "ready");
     ready(&bound);
     let (stop_admin, stopped) = watch::channel(());
-    let house = Rc::new(Running { control: Rc::clone(&control), metrics: Arc::clone(&metrics), budget });
+    let house =
+        Rc::new(Running { control: Rc::clone(&control), metrics: Arc::clone(&metrics), budget, happenings });
     let serving = tokio::task::spawn_local(admin::serve(admin, house, async move {
         let mut stopped = stopped;
         let _ = stopped.changed().await;
@@ -233,6 +239,7 @@ struct Running {
     control: Rc<Control>,
     metrics: Arc<Metrics>,
     budget: Arc<Budget>,
+    happenings: Arc<Happenings>,
 }
 
 impl House for Running {
@@ -267,8 +274,19 @@ impl House for Running {
     fn routes(&self) -> Vec<RouteView> {
         let now = Instant::now();
         let snapshot = self.control.snapshot();
-        let routings = snapshot.routings.iter();
-        routings.map(|r| RouteView::of(&r.account, &r.listeners, &r.pool.name, now)).collect()
+        snapshot.routings.iter().map(|routing| show::route(routing, now)).collect()
+    }
+
+    fn listeners(&self) -> Vec<ListenerView> {
+        show::listeners(&self.control.snapshot(), &self.control.addresses())
+    }
+
+    fn config(&self) -> ConfigView {
+        show::config(&self.control)
+    }
+
+    fn happenings(&self) -> &Happenings {
+        &self.happenings
     }
 
     fn token(&self) -> Option<String> {
@@ -291,10 +309,9 @@ fn shown(member: &Member, now: Instant) -> BackendView {
 }
 
 fn findings(reloaded: Reloaded) -> admin::Reload {
-    let applied = reloaded.is_applied();
+    let (applied, text) = (reloaded.is_applied(), reloaded.text());
     let mut items: Vec<serde_json::Value> =
         serde_json::from_str(&reloaded.report.to_json()).unwrap_or_default();
-    let mut text = reloaded.report.to_text(false);
     if let Some(refused) = reloaded.refused {
         items.push(serde_json::json!({
             "severity": "error",
@@ -302,7 +319,6 @@ fn findings(reloaded: Reloaded) -> admin::Reload {
             "message": refused.to_string(),
             "file": reloaded.report.file(),
         }));
-        text.push_str(&format!("error: {refused}\n"));
     }
     let findings = Findings { items, text };
     if applied {

@@ -26,6 +26,7 @@ mod access;
 mod certificates;
 mod files;
 mod hearing;
+mod history;
 mod keeper;
 mod logging;
 mod orders;
@@ -33,6 +34,7 @@ mod signals;
 mod sockets;
 mod state;
 
+pub use history::{History, LastReload};
 pub use keeper::Keeper;
 pub use logging::{Logging, flush_events};
 pub use signals::{Received, Signals};
@@ -52,13 +54,17 @@ pub enum Source {
 }
 
 impl Source {
-    /// Reads and checks this text as if it stood there.
-    fn read_text(&self, text: &str) -> Reading {
-        let name = match self {
+    /// Its name: the path of a file.
+    pub fn name(&self) -> String {
+        match self {
             Self::File(path) => path.display().to_string(),
             Self::Text(name, _) => (*name).to_owned(),
-        };
-        config::read(&name, text, &snapshot::vocabulary())
+        }
+    }
+
+    /// Reads and checks this text as if it stood there.
+    fn read_text(&self, text: &str) -> Reading {
+        config::read(&self.name(), text, &snapshot::vocabulary())
     }
 
     /// Reads and checks it.
@@ -81,6 +87,7 @@ pub struct Control {
     fixed: Fixed,
     files: u64,
     parts: RefCell<Parts>,
+    history: RefCell<History>,
     /// One reload at a time.
     reloading: Mutex<()>,
     in_force: RefCell<InForce>,
@@ -179,6 +186,7 @@ impl Control {
             },
             files,
             parts: RefCell::new(Parts { monitor, names, sockets, sink }),
+            history: RefCell::new(History::begin(SystemTime::now())),
             reloading: Mutex::new(()),
             in_force: RefCell::new(InForce::of(config)),
             replaced: Notify::new(),
@@ -227,6 +235,21 @@ impl Control {
         self.send(commands).await;
     }
 
+    /// Threads that carry traffic.
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// What the configuration is read from.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Since when it is in force, and how reloads went.
+    pub fn history(&self) -> History {
+        self.history.borrow().clone()
+    }
+
     /// Reads the configuration again and puts it into force, or changes nothing.
     pub async fn reload(&self) -> Reloaded {
         let _alone = self.reloading.lock().await;
@@ -240,7 +263,13 @@ impl Control {
         self.put_into_force(self.source.read_text(&text)).await;
     }
 
-    async fn put_into_force(&self, Reading { config, report }: Reading) -> Reloaded {
+    async fn put_into_force(&self, reading: Reading) -> Reloaded {
+        let reloaded = self.judge(reading).await;
+        self.history.borrow_mut().note(&reloaded, SystemTime::now());
+        reloaded
+    }
+
+    async fn judge(&self, Reading { config, report }: Reading) -> Reloaded {
         let Some(config) = config else {
             tracing::error!(target: "equipoise::control", errors = report.errors(), "reload rejected, nothing has changed:\n{}", report.to_text(false));
             self.metrics.reload_rejected();

@@ -58,7 +58,7 @@ fn introduce(bound: &Bound) {
     println!(
         "\nEquipoise demo: three CRM servers ({}) behind one balancer.\n\n\
          \x20 balancer   http://{web}/\n\
-         \x20 dashboard  http://{admin}/ (links only; the live dashboard comes with a later version)\n\
+         \x20 dashboard  http://{admin}/\n\
          \x20 metrics    http://{admin}/metrics\n\n\
          Try, in another terminal:\n\n\
          \x20 curl -i http://{web}/customers\n\

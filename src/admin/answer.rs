@@ -1,18 +1,19 @@
 //! One request, one answer.
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
-use serde::Serialize;
+use hyper::{Method, Request, StatusCode, Uri};
 use serde_json::json;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::{Desk, Findings, Reload, guard, orders};
-
-type Answer = Response<Full<Bytes>>;
+use super::page::{self, File};
+use super::reply::{Answer, TEXT, error, events, json, plain, refused};
+use super::{Desk, EventView, Findings, Reload, guard, orders, stream};
 
 /// Bytes of a request's body. One that nobody reads is taken off the connection all the same, so that the next
 /// request can follow.
@@ -22,7 +23,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The pages of the endpoint.
 enum Page<'a> {
-    Index,
+    /// The dashboard, and what belongs to it.
+    File(&'static File),
     Metrics,
     Healthy,
     Ready,
@@ -31,11 +33,19 @@ enum Page<'a> {
     Pool(&'a str),
     Backend(&'a str, &'a str),
     Routes,
+    Listeners,
+    Config,
+    Events,
+    Stream,
 }
 
-pub(super) async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
+pub(super) async fn answer(
+    desk: &Rc<Desk>,
+    ending: watch::Receiver<bool>,
+    request: Request<Incoming>,
+) -> Answer {
     let (head, body) = request.into_parts();
-    let mut answer = match page(head.uri.path()) {
+    let mut answer = match page_of(head.uri.path()) {
         None => error(StatusCode::NOT_FOUND, "no such page"),
         Some(page) if !allowed(&page).contains(&head.method) => wrong_method(&page),
         Some(page) if !head.method.is_safe() => {
@@ -47,23 +57,31 @@ pub(super) async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
                 Err(refusal) => refused(&refusal),
             }
         }
-        Some(page) => show(desk, &page),
+        Some(Page::File(file)) => page::give(file, &head.headers),
+        Some(Page::Stream) => follow(desk, ending),
+        Some(page) => show(desk, &page, &head.uri),
     };
     let fields = answer.headers_mut();
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    fields.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     answer
 }
 
-fn page(path: &str) -> Option<Page<'_>> {
+fn page_of(path: &str) -> Option<Page<'_>> {
+    if let Some(file) = page::find(path) {
+        return Some(Page::File(file));
+    }
     Some(match path {
-        "/" => Page::Index,
         "/metrics" => Page::Metrics,
         "/-/healthy" => Page::Healthy,
         "/-/ready" => Page::Ready,
         "/-/reload" => Page::Reload,
         "/api/v1/pools" => Page::Pools,
         "/api/v1/routes" => Page::Routes,
+        "/api/v1/listeners" => Page::Listeners,
+        "/api/v1/config" => Page::Config,
+        "/api/v1/events" => Page::Events,
+        "/api/v1/stream" => Page::Stream,
         _ => match path.strip_prefix("/api/v1/pools/")?.split('/').collect::<Vec<_>>()[..] {
             [pool] => Page::Pool(pool),
             [pool, "backends", backend] => Page::Backend(pool, backend),
@@ -103,7 +121,7 @@ fn order(desk: &Desk, pool: &str, backend: &str, body: &[u8]) -> Answer {
 }
 
 /// The pages that change nothing.
-fn show(desk: &Desk, page: &Page<'_>) -> Answer {
+fn show(desk: &Desk, page: &Page<'_>, target: &Uri) -> Answer {
     match page {
         Page::Metrics => match desk.house.metrics().render(Instant::now()) {
             Ok(text) => plain(StatusCode::OK, prometheus::TEXT_FORMAT, text),
@@ -114,6 +132,9 @@ fn show(desk: &Desk, page: &Page<'_>) -> Answer {
         Page::Ready => plain(StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n"),
         Page::Pools => json(StatusCode::OK, &json!({ "pools": desk.house.pools() })),
         Page::Routes => json(StatusCode::OK, &json!({ "routes": desk.house.routes() })),
+        Page::Listeners => json(StatusCode::OK, &json!({ "listeners": desk.house.listeners() })),
+        Page::Config => json(StatusCode::OK, &desk.house.config()),
+        Page::Events => happened(desk, target.query()),
         Page::Pool(name) => {
             let name = percent_decoded(name);
             let pool = desk.house.pools().into_iter().find(|pool| Some(&pool.name) == name.as_ref());
@@ -132,11 +153,29 @@ fn show(desk: &Desk, page: &Page<'_>) -> Answer {
                 |backend| json(StatusCode::OK, &backend),
             )
         }
-        // A reload never comes here; it is answered before.
-        Page::Index | Page::Reload => {
-            let mut answer = plain(StatusCode::OK, "text/html; charset=utf-8", INDEX);
-            let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-            answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+        // These are answered before.
+        Page::File(_) | Page::Stream | Page::Reload => error(StatusCode::NOT_FOUND, "no such page"),
+    }
+}
+
+/// What happened, all that is kept or what came after a number.
+fn happened(desk: &Desk, query: Option<&str>) -> Answer {
+    let after = match query.map(|query| query.strip_prefix("after=").map(str::parse)) {
+        None => 0,
+        Some(Some(Ok(after))) => after,
+        Some(_) => return error(StatusCode::BAD_REQUEST, "the query may be after=NUMBER, and nothing else"),
+    };
+    let events: Vec<EventView> = desk.house.happenings().after(after).into_iter().map(Into::into).collect();
+    json(StatusCode::OK, &json!({ "events": events }))
+}
+
+fn follow(desk: &Rc<Desk>, ending: watch::Receiver<bool>) -> Answer {
+    match stream::follow(desk, ending) {
+        Some(frames) => events(frames),
+        None => {
+            let why = format!("{} are looking already, which is the most", stream::MAX_STREAMS);
+            let mut answer = error(StatusCode::SERVICE_UNAVAILABLE, &why);
+            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
             answer
         }
     }
@@ -170,53 +209,6 @@ async fn taken(body: Incoming) -> Result<Bytes, Answer> {
         Ok(Err(_)) => Err(error(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or broke off")),
         Err(_) => Err(error(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
     }
-}
-
-const TEXT: &str = "text/plain; charset=utf-8";
-
-const INDEX: &str = "<!doctype html>
-<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Equipoise</title></head><body>
-<h1>Equipoise</h1>
-<ul>
-<li><a href=\"/api/v1/pools\">/api/v1/pools</a>: pools and backends, JSON
-<li><a href=\"/api/v1/routes\">/api/v1/routes</a>: routes, JSON
-<li><a href=\"/metrics\">/metrics</a>: Prometheus text
-<li><a href=\"/-/ready\">/-/ready</a>: 200 while new connections are taken
-<li><a href=\"/-/healthy\">/-/healthy</a>: 200 while the process lives
-</ul>
-<p>POST /-/reload reads the configuration again. There is no dashboard in this version;
-<code>equipoise status</code> prints a table.
-</body></html>
-";
-
-fn plain(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    answer
-}
-
-fn json(status: StatusCode, value: &impl Serialize) -> Answer {
-    match serde_json::to_vec_pretty(value) {
-        Ok(mut text) => {
-            text.push(b'\n');
-            plain(status, "application/json", text)
-        }
-        Err(cause) => plain(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{cause}\n")),
-    }
-}
-
-fn error(status: StatusCode, why: &str) -> Answer {
-    json(status, &json!({ "status": status.as_u16(), "error": why }))
-}
-
-fn refused(refusal: &guard::Refusal) -> Answer {
-    tracing::warn!(status = refusal.status.as_u16(), reason = refusal.why, "admin call refused");
-    let mut answer = error(refusal.status, refusal.why);
-    if refusal.status == StatusCode::UNAUTHORIZED {
-        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    answer
 }
 
 fn wrong_method(page: &Page<'_>) -> Answer {

@@ -8,6 +8,8 @@ use super::*;
 use crate::backend::{Backend, Identity};
 use crate::observe::{BackendSeries, Outcome, PoolSeries};
 
+mod dashboard;
+
 struct Stage {
     metrics: Arc<Metrics>,
     pool: Arc<PoolSeries>,
@@ -16,6 +18,9 @@ struct Stage {
     reject: Cell<bool>,
     reloads: Rc<Cell<u32>>,
     orders: Cell<u32>,
+    /// How often it was asked for its pools.
+    looks: Cell<u32>,
+    happenings: Happenings,
     /// When set, a reload waits for it.
     gate: Option<Rc<Notify>>,
 }
@@ -37,6 +42,8 @@ impl Stage {
             reject: Cell::new(false),
             reloads: Rc::default(),
             orders: Cell::new(0),
+            looks: Cell::new(0),
+            happenings: Happenings::default(),
             gate: None,
         }
     }
@@ -48,6 +55,7 @@ impl House for Stage {
     }
 
     fn pools(&self) -> Vec<PoolView> {
+        self.looks.set(self.looks.get() + 1);
         let now = Instant::now();
         let backends = vec![BackendView::of(&self.backend, 3, false, now)];
         vec![PoolView::of(&self.pool, "round-robin", backends, now)]
@@ -66,7 +74,49 @@ impl House for Stage {
     fn routes(&self) -> Vec<RouteView> {
         let route = self.metrics.route_account(None, "api");
         route.follow(&[self.metrics.route("web", "api")], None, Instant::now());
-        vec![RouteView::of(&route, &["web".into()], "my pool", Instant::now())]
+        let times = self.backend.response_times();
+        vec![RouteView::of(&route, &["web".into()], "my pool", &times, Instant::now())]
+    }
+
+    fn listeners(&self) -> Vec<ListenerView> {
+        vec![ListenerView {
+            name: "web".to_owned(),
+            addresses: vec!["127.0.0.1:443".to_owned()],
+            protocols: vec!["h1"],
+            tls: true,
+            https_redirect: false,
+            pool: None,
+            connections: 7,
+            connections_total: 9,
+            certificates: vec![CertificateView {
+                name: "a.example".to_owned(),
+                serial: "01".to_owned(),
+                not_after: 5,
+            }],
+        }]
+    }
+
+    fn config(&self) -> ConfigView {
+        ConfigView {
+            source: "equipoise.toml".to_owned(),
+            sha256: "abc".to_owned(),
+            loaded: 17.5,
+            reloads_ok: 1,
+            reloads_rejected: 0,
+            last_reload: Some(LastReloadView { time: 17.5, result: "ok", text: String::new() }),
+            workers: 2,
+            drain_timeout_seconds: 30.0,
+            shutdown_delay_seconds: 0.0,
+            buffer_memory_bytes: 1,
+            token: self.token.is_some(),
+            listeners: vec!["web".to_owned()],
+            routes: Vec::new(),
+            pools: Vec::new(),
+        }
+    }
+
+    fn happenings(&self) -> &Happenings {
+        &self.happenings
     }
 
     fn token(&self) -> Option<String> {
@@ -158,9 +208,7 @@ fn the_pages_say_what_is() {
         assert_eq!((&route["name"], &route["pool"]), (&"api".into(), &"my pool".into()));
         let (status, answer) = ask(address, "GET", "/api/v1/pools/my%20pool", "").await;
         assert_eq!((status, body(&answer)["name"].as_str()), (200, Some("my pool")));
-        let (status, answer) = ask(address, "GET", "/", "").await;
-        assert_eq!(status, 200);
-        assert!(answer.contains("/metrics"));
+        assert!(route["latency"]["p99_seconds"].as_f64().unwrap() > 0.006);
     });
 }
 

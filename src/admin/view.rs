@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::backend::{Backend, Duty};
 use crate::observe::{BackendSeries, Distribution, Ejection, PoolSeries, RouteAccount};
 
+mod house;
 mod ledger;
 
+pub use house::{CertificateView, ConfigView, EventView, LastReloadView, ListenerView, PoolSettingsView};
 pub use ledger::{AvailabilityView, BurnView, OutageView, SloView, TrafficView};
 
 /// One pool.
@@ -25,6 +27,12 @@ pub struct PoolView {
     pub traffic: TrafficView,
     /// How its objectives stand; absent without any.
     pub slo: Option<SloView>,
+    /// Request sent to head of the response, over its backends since they appeared; absent before the first.
+    #[serde(default)]
+    pub latency: Option<LatencyView>,
+    /// Requests that wait for a place now: for the dashboard.
+    #[serde(skip)]
+    pub waiting: u64,
     /// Its backends, in the order of the configuration.
     pub backends: Vec<BackendView>,
 }
@@ -74,6 +82,9 @@ pub struct BackendView {
     pub traffic: TrafficView,
     /// Request sent to head of the response, since it appeared; absent before the first.
     pub latency: Option<LatencyView>,
+    /// What that was made of: from it the dashboard makes what holds of late.
+    #[serde(skip)]
+    pub response_times: Distribution,
 }
 
 /// One route, over all listeners that it takes requests of.
@@ -91,6 +102,9 @@ pub struct RouteView {
     pub traffic: TrafficView,
     /// How its objectives stand; absent without any.
     pub slo: Option<SloView>,
+    /// First byte of the request to the last of the response, since the route appeared; absent before the first.
+    #[serde(default)]
+    pub latency: Option<LatencyView>,
 }
 
 /// Quantiles, within 5 %.
@@ -132,12 +146,16 @@ pub struct Findings {
 impl PoolView {
     /// The view of a pool at `now`.
     pub fn of(series: &PoolSeries, balance: &str, backends: Vec<BackendView>, now: Instant) -> Self {
+        let mut times = Distribution::default();
+        backends.iter().for_each(|backend| times.join(&backend.response_times));
         Self {
             name: series.name().to_owned(),
             balance: balance.to_owned(),
             availability: AvailabilityView::of(series.account(), now),
             traffic: series.account().tally().into(),
             slo: series.account().budgets(now).map(SloView::from),
+            latency: LatencyView::of(&times),
+            waiting: series.waiting(),
             backends,
         }
     }
@@ -153,6 +171,7 @@ impl BackendView {
             Duty::Ready => reason.to_string(),
             _ => format!("{reason}; {}", left(backend)),
         };
+        let response_times = series.response_times();
         Self {
             name: backend.identity().name.to_string(),
             address: backend.identity().address.to_string(),
@@ -172,14 +191,21 @@ impl BackendView {
             ejections: Ejection::ALL.iter().map(|why| series.ejections(*why)).sum(),
             availability: AvailabilityView::new(series.availability(now), series.outages(now)),
             traffic: series.tally().into(),
-            latency: LatencyView::of(&series.response_times()),
+            latency: LatencyView::of(&response_times),
+            response_times,
         }
     }
 }
 
 impl RouteView {
-    /// The view of a route at `now`.
-    pub fn of(route: &RouteAccount, listeners: &[Arc<str>], pool: &str, now: Instant) -> Self {
+    /// The view of a route at `now`, whose requests took so long.
+    pub fn of(
+        route: &RouteAccount,
+        listeners: &[Arc<str>],
+        pool: &str,
+        times: &Distribution,
+        now: Instant,
+    ) -> Self {
         let account = route.account();
         Self {
             name: route.route().to_owned(),
@@ -188,6 +214,7 @@ impl RouteView {
             availability: AvailabilityView::of(account, now),
             traffic: account.tally().into(),
             slo: account.budgets(now).map(SloView::from),
+            latency: LatencyView::of(times),
         }
     }
 }

@@ -81,7 +81,7 @@ impl Histogram {
 }
 
 /// Durations summed over shards, to be read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Distribution {
     buckets: Box<[u64]>,
     sum_ns: u128,
@@ -100,6 +100,23 @@ impl Distribution {
             *sum += count.value();
         }
         self.sum_ns += u128::from(shard.sum_ns.value());
+    }
+
+    /// Adds what was summed elsewhere.
+    pub fn join(&mut self, other: &Self) {
+        for (sum, count) in self.buckets.iter_mut().zip(&other.buckets) {
+            *sum += count;
+        }
+        self.sum_ns += other.sum_ns;
+    }
+
+    /// What came since an earlier reading of the same.
+    pub fn since(&self, earlier: &Self) -> Self {
+        let pairs = self.buckets.iter().zip(&earlier.buckets);
+        Self {
+            buckets: pairs.map(|(now, then)| now.saturating_sub(*then)).collect(),
+            sum_ns: self.sum_ns.saturating_sub(earlier.sum_ns),
+        }
     }
 
     /// How many durations.
@@ -297,6 +314,27 @@ mod tests {
         assert_eq!(read.exported()[23], 0);
         assert_eq!(read.quantile(0.5), Some(Duration::from_secs(60)));
         assert!((read.sum_seconds() - 3600.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_came_since_is_what_was_recorded_since() {
+        let histogram = Histogram::default();
+        let read = || {
+            let mut read = Distribution::default();
+            read.add(&histogram);
+            read
+        };
+        (0..100).for_each(|_| histogram.record(Duration::from_millis(5)));
+        let earlier = read();
+        (0..10).for_each(|_| histogram.record(Duration::from_millis(400)));
+        let since = read().since(&earlier);
+        assert_eq!(since.count(), 10);
+        assert!(since.quantile(0.01).is_some_and(|low| low > Duration::from_millis(380)));
+        assert!((since.sum_seconds() - 4.0).abs() < 1e-9);
+        let mut all = earlier.clone();
+        all.join(&since);
+        assert_eq!(all, read());
+        assert_eq!(earlier.since(&read()).count(), 0, "never below nothing");
     }
 
     proptest! {

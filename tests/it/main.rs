@@ -26,6 +26,7 @@ mod answers;
 mod balance;
 mod check;
 mod corpus;
+mod dashboard;
 mod early;
 mod exchange;
 mod forwarding;

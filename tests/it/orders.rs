@@ -43,7 +43,7 @@ fn state(daemon: &Daemon, name: &str) -> String {
     all.iter().filter(|state| of(state)).copied().collect::<Vec<_>>().join(" ")
 }
 
-fn hold(daemon: &Daemon, origin: &Origin) -> Wire {
+pub(crate) fn hold(daemon: &Daemon, origin: &Origin) -> Wire {
     let mut wire = connect(daemon.web);
     wire.send("GET /held HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     until("held", || (origin.in_flight() == 1).then_some(()));

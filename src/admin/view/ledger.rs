@@ -150,6 +150,6 @@ impl From<Budgets> for SloView {
 }
 
 /// To the millisecond, which is what is kept over a restart.
-fn epoch_seconds(wall: SystemTime) -> f64 {
+pub(super) fn epoch_seconds(wall: SystemTime) -> f64 {
     wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as f64 / 1e3
 }

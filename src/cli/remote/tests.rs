@@ -8,10 +8,10 @@ use std::thread::JoinHandle;
 
 use super::*;
 use crate::admin::{
-    AvailabilityView, BurnView, Change, Findings, House, Missing, Reload, RouteView, SloView, TrafficView,
-    serve,
+    AvailabilityView, BurnView, Change, ConfigView, Findings, House, ListenerView, Missing, Reload,
+    RouteView, SloView, TrafficView, serve,
 };
-use crate::observe::Metrics;
+use crate::observe::{Happenings, Metrics};
 
 /// Answers one connection with `answer`; gives its address, and what was asked.
 fn endpoint(answer: String) -> (String, JoinHandle<String>) {
@@ -85,6 +85,7 @@ fn view() -> PoolView {
         availability: availability.clone(),
         traffic: traffic.clone(),
         latency: None,
+        response_times: crate::observe::Distribution::default(),
     };
     PoolView {
         name: "crm".to_owned(),
@@ -92,6 +93,8 @@ fn view() -> PoolView {
         availability: Some(availability),
         traffic,
         slo: Some(slo),
+        latency: None,
+        waiting: 0,
         backends: vec![backend],
     }
 }
@@ -174,7 +177,7 @@ fn an_unknown_pool_and_an_unreadable_token_are_named() {
 }
 
 /// A daemon of one pool that refuses to reload.
-struct Stubborn(Arc<Metrics>);
+struct Stubborn(Arc<Metrics>, Happenings);
 
 impl House for Stubborn {
     fn metrics(&self) -> &Arc<Metrics> {
@@ -194,6 +197,18 @@ impl House for Stubborn {
 
     fn routes(&self) -> Vec<RouteView> {
         Vec::new()
+    }
+
+    fn listeners(&self) -> Vec<ListenerView> {
+        Vec::new()
+    }
+
+    fn config(&self) -> ConfigView {
+        ConfigView::default()
+    }
+
+    fn happenings(&self) -> &Happenings {
+        &self.1
     }
 
     fn token(&self) -> Option<String> {
@@ -217,7 +232,7 @@ fn both_ends_understand_each_other() {
         tokio::task::LocalSet::new().block_on(&runtime, async {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             let stop = async { drop(stopped.await) };
-            serve(listener, Rc::new(Stubborn(Metrics::new(1))), stop).await.unwrap();
+            serve(listener, Rc::new(Stubborn(Metrics::new(1), Happenings::default())), stop).await.unwrap();
         });
     });
     let mut token = tempfile::NamedTempFile::new().unwrap();

@@ -1,0 +1,353 @@
+//! What holds at a moment and of late, made once a second while somebody looks.
+//!
+//! Rates are of the time since the last look. Quantiles and shares are of the last 10 to 20 seconds: shorter ones would say
+//! nothing of a backend that gets a request a second. They are differences of what the API counts since the beginning.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::view::{BackendView, PoolView};
+use crate::observe::Distribution;
+
+/// What holds of late goes back at least so far, and at most twice as far.
+const OF_LATE: Duration = Duration::from_secs(10);
+
+/// Remembers what was counted when it last looked.
+#[derive(Debug, Default)]
+pub(super) struct Live {
+    /// When it last looked, and when the newer marks were set.
+    looked: Option<Instant>,
+    marked: Option<Instant>,
+    pools: HashMap<String, Past>,
+    backends: HashMap<(String, String), Past>,
+}
+
+/// What was counted of one pool or backend.
+#[derive(Debug)]
+struct Past {
+    /// Requests, and those that failed, at the last look.
+    last: (u64, u64),
+    /// At the last mark, and at the one before it.
+    young: Counted,
+    old: Counted,
+    /// It is still there.
+    seen: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Counted {
+    requests: u64,
+    failed: u64,
+    times: Distribution,
+}
+
+/// One pool.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct LivePool {
+    name: String,
+    balance: String,
+    /// Whether it can serve; absent before that is known.
+    up: Option<bool>,
+    cause: Option<String>,
+    for_seconds: Option<f64>,
+    availability_ratio: Option<f64>,
+    failures: u64,
+    budget_remaining_ratio: Option<f64>,
+    in_flight: u32,
+    waiting: u64,
+    /// Of what clients got.
+    #[serde(flatten)]
+    pace: Pace,
+    backends: Vec<LiveBackend>,
+}
+
+/// One backend.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct LiveBackend {
+    name: String,
+    address: String,
+    state: String,
+    reason: String,
+    order: String,
+    drained: bool,
+    backup: bool,
+    weight: u16,
+    configured_weight: u16,
+    in_flight: u32,
+    connections: u32,
+    ejections: u64,
+    for_seconds: f64,
+    availability_ratio: f64,
+    failures: u64,
+    /// Of the tries that ended in its pool of late; absent where none did.
+    share: Option<f64>,
+    /// Of tries at it.
+    #[serde(flatten)]
+    pace: Pace,
+}
+
+/// How many, how well, how fast.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct Pace {
+    /// A second; absent at the first look.
+    rate: Option<f64>,
+    failed_rate: Option<f64>,
+    /// Of those of late; absent where there were none.
+    failed_ratio: Option<f64>,
+    p50_seconds: Option<f64>,
+    p99_seconds: Option<f64>,
+}
+
+impl Live {
+    /// Forgets all: nobody looks any more.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Looks at `now` at what is.
+    pub(super) fn look(&mut self, pools: Vec<PoolView>, now: Instant) -> Vec<LivePool> {
+        let passed = self.looked.replace(now).map(|last| now.saturating_duration_since(last).as_secs_f64());
+        let mark = self.marked.is_none_or(|marked| now.saturating_duration_since(marked) >= OF_LATE);
+        if mark {
+            self.marked = Some(now);
+        }
+        let step = Step { passed, mark };
+        let shown = pools.into_iter().map(|pool| self.pool(pool, step)).collect();
+        self.pools.retain(|_, past| std::mem::take(&mut past.seen));
+        self.backends.retain(|_, past| std::mem::take(&mut past.seen));
+        shown
+    }
+
+    fn pool(&mut self, pool: PoolView, step: Step) -> LivePool {
+        let mut of_late = Distribution::default();
+        let mut tries = Vec::with_capacity(pool.backends.len());
+        let mut backends = Vec::with_capacity(pool.backends.len());
+        for mut backend in pool.backends {
+            let counted = Counted {
+                requests: backend.requests,
+                failed: backend.traffic.failed,
+                times: std::mem::take(&mut backend.response_times),
+            };
+            let entry = self.backends.entry((pool.name.clone(), backend.name.clone()));
+            let (pace, lately) = entry.or_insert_with(|| Past::begin(&counted)).step(counted, step);
+            tries.push(lately.requests);
+            of_late.join(&lately.times);
+            backends.push(LiveBackend::of(backend, pace));
+        }
+        let all: u64 = tries.iter().sum();
+        for (backend, tries) in backends.iter_mut().zip(tries) {
+            backend.share = (all > 0).then(|| rounded(tries as f64 / all as f64, 1e4));
+        }
+        let (traffic, availability) = (pool.traffic, pool.availability);
+        let counted = Counted {
+            requests: traffic.succeeded + traffic.failed,
+            failed: traffic.failed,
+            times: Distribution::default(),
+        };
+        let entry = self.pools.entry(pool.name.clone());
+        let (mut pace, _) = entry.or_insert_with(|| Past::begin(&counted)).step(counted, step);
+        (pace.p50_seconds, pace.p99_seconds) = (quantile(&of_late, 0.5), quantile(&of_late, 0.99));
+        LivePool {
+            up: availability.as_ref().map(|read| read.up),
+            for_seconds: availability.as_ref().map(|read| rounded(read.for_seconds, 10.0)),
+            availability_ratio: availability.as_ref().map(|read| read.availability_ratio),
+            failures: availability.as_ref().map_or(0, |read| read.failures),
+            cause: availability.map(|read| read.cause),
+            budget_remaining_ratio: pool
+                .slo
+                .and_then(|slo| slo.availability.or(slo.latency))
+                .map(|burn| burn.budget_remaining_ratio),
+            in_flight: backends.iter().fold(0, |sum, backend| sum.saturating_add(backend.in_flight)),
+            waiting: pool.waiting,
+            name: pool.name,
+            balance: pool.balance,
+            pace,
+            backends,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    /// Seconds since the last look.
+    passed: Option<f64>,
+    /// A mark is due.
+    mark: bool,
+}
+
+impl Past {
+    fn begin(now: &Counted) -> Self {
+        Self { last: (now.requests, now.failed), young: now.clone(), old: now.clone(), seen: true }
+    }
+
+    /// What it comes to, and what was counted of late.
+    fn step(&mut self, now: Counted, step: Step) -> (Pace, Counted) {
+        // Who counts less than before has begun anew.
+        if now.requests < self.last.0 {
+            *self = Self::begin(&now);
+        }
+        let rate = |now: u64, last: u64| {
+            let passed = step.passed.filter(|passed| *passed > 0.0)?;
+            Some(rounded(now.saturating_sub(last) as f64 / passed, 100.0))
+        };
+        let lately = now.since(&self.old);
+        let failed = lately.failed.min(lately.requests) as f64;
+        let pace = Pace {
+            rate: rate(now.requests, self.last.0),
+            failed_rate: rate(now.failed, self.last.1),
+            failed_ratio: (lately.requests > 0).then(|| rounded(failed / lately.requests as f64, 1e4)),
+            p50_seconds: quantile(&lately.times, 0.5),
+            p99_seconds: quantile(&lately.times, 0.99),
+        };
+        (self.last, self.seen) = ((now.requests, now.failed), true);
+        if step.mark {
+            self.old = std::mem::replace(&mut self.young, now);
+        }
+        (pace, lately)
+    }
+}
+
+impl Counted {
+    fn since(&self, earlier: &Self) -> Self {
+        Self {
+            requests: self.requests.saturating_sub(earlier.requests),
+            failed: self.failed.saturating_sub(earlier.failed),
+            times: self.times.since(&earlier.times),
+        }
+    }
+}
+
+impl LiveBackend {
+    fn of(view: BackendView, pace: Pace) -> Self {
+        Self {
+            name: view.name,
+            address: view.address,
+            state: view.state,
+            reason: view.reason,
+            order: view.order,
+            drained: view.drained,
+            backup: view.backup,
+            weight: view.weight,
+            configured_weight: view.configured_weight,
+            in_flight: view.in_flight,
+            connections: view.connections,
+            ejections: view.ejections,
+            for_seconds: rounded(view.availability.for_seconds, 10.0),
+            availability_ratio: view.availability.availability_ratio,
+            failures: view.availability.failures,
+            share: None,
+            pace,
+        }
+    }
+}
+
+/// To the microsecond.
+fn quantile(times: &Distribution, p: f64) -> Option<f64> {
+    times.quantile(p).map(|found| rounded(found.as_secs_f64(), 1e6))
+}
+
+/// To so many parts of one: each digit is sent once a second.
+fn rounded(value: f64, parts: f64) -> f64 {
+    (value * parts).round() / parts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::backend::{Backend, Identity};
+    use crate::observe::{BackendSeries, Metrics, Outcome, PoolSeries};
+
+    struct Stage {
+        pool: Arc<PoolSeries>,
+        backends: Vec<Arc<BackendSeries>>,
+    }
+
+    impl Stage {
+        fn new() -> Self {
+            let metrics = Metrics::new(1);
+            let backend = |name: &str| {
+                let identity =
+                    Identity { pool: "crm".into(), name: name.into(), address: "10.0.0.1:80".into() };
+                metrics.backend(&Backend::new(identity, true), Instant::now())
+            };
+            Self { pool: metrics.pool("crm"), backends: vec![backend("a"), backend("b")] }
+        }
+
+        fn serve(&self, place: usize, times: u32, code: u16, took_ms: u64) {
+            for _ in 0..times {
+                self.backends[place].outcome(0, Outcome::Code(code));
+                self.backends[place].response_time(0, Duration::from_millis(took_ms));
+            }
+        }
+
+        fn look(&self, live: &mut Live, now: Instant) -> LivePool {
+            let backends = self.backends.iter().map(|one| BackendView::of(one, 1, false, now)).collect();
+            live.look(vec![PoolView::of(&self.pool, "random", backends, now)], now).remove(0)
+        }
+    }
+
+    fn near(found: Option<f64>, expected: f64) -> bool {
+        found.is_some_and(|found| (found / expected - 1.0).abs() < 0.05)
+    }
+
+    #[test]
+    fn what_was_before_the_first_look_counts_for_nothing() {
+        let (stage, mut live, begun) = (Stage::new(), Live::default(), Instant::now());
+        stage.serve(0, 1000, 200, 900);
+        let first = stage.look(&mut live, begun);
+        assert_eq!((first.pace.rate, first.backends[0].share, first.pace.p99_seconds), (None, None, None));
+
+        stage.serve(0, 30, 200, 10);
+        stage.serve(1, 10, 503, 40);
+        let second = stage.look(&mut live, begun + Duration::from_secs(2));
+        let [a, b] = &second.backends[..] else { panic!("{second:?}") };
+        assert_eq!(
+            (a.pace.rate, a.pace.failed_rate, a.pace.failed_ratio),
+            (Some(15.0), Some(0.0), Some(0.0))
+        );
+        assert_eq!((b.pace.rate, b.pace.failed_rate, b.pace.failed_ratio), (Some(5.0), Some(5.0), Some(1.0)));
+        assert_eq!((a.share, b.share), (Some(0.75), Some(0.25)));
+        assert!(near(a.pace.p99_seconds, 0.01) && near(b.pace.p50_seconds, 0.04), "{second:?}");
+        assert!(near(second.pace.p50_seconds, 0.01) && near(second.pace.p99_seconds, 0.04), "{second:?}");
+    }
+
+    #[test]
+    fn what_is_older_than_twenty_seconds_is_forgotten() {
+        let (stage, mut live, begun) = (Stage::new(), Live::default(), Instant::now());
+        stage.look(&mut live, begun);
+        stage.serve(0, 100, 200, 500);
+        for second in 1..=10 {
+            let read = stage.look(&mut live, begun + Duration::from_secs(second));
+            assert!(near(read.backends[0].pace.p99_seconds, 0.5), "{second}: {read:?}");
+        }
+        stage.serve(0, 100, 200, 5);
+        let both = stage.look(&mut live, begun + Duration::from_secs(11));
+        assert!(near(both.backends[0].pace.p99_seconds, 0.5), "{both:?}");
+        for second in 12..=21 {
+            stage.look(&mut live, begun + Duration::from_secs(second));
+        }
+        stage.serve(0, 100, 200, 5);
+        let read = stage.look(&mut live, begun + Duration::from_secs(22));
+        assert!(near(read.backends[0].pace.p99_seconds, 0.005), "{read:?}");
+        assert_eq!(read.backends[0].pace.rate, Some(100.0));
+    }
+
+    #[test]
+    fn who_begins_anew_or_goes_leaves_nothing_behind() {
+        let (mut stage, mut live, begun) = (Stage::new(), Live::default(), Instant::now());
+        stage.serve(0, 100, 200, 5);
+        stage.look(&mut live, begun);
+        stage.backends = Stage::new().backends;
+        let read = stage.look(&mut live, begun + Duration::from_secs(1));
+        assert_eq!(read.backends[0].pace.rate, Some(0.0));
+        stage.backends.remove(1);
+        stage.look(&mut live, begun + Duration::from_secs(2));
+        assert_eq!((live.backends.len(), live.pools.len()), (1, 1));
+        live.forget();
+        assert_eq!(stage.look(&mut live, begun + Duration::from_secs(3)).pace.rate, None);
+    }
+}
