@@ -47,6 +47,7 @@ mod passive;
 mod proxy_haproxy;
 mod proxy_in;
 mod proxy_out;
+mod quantiles;
 mod queue;
 mod reload;
 mod retries;
