@@ -142,3 +142,50 @@ class Load:
             except (OSError, http.client.HTTPException):
                 self.failed += 1
                 connection.close()
+
+
+def configuration(work, backends):
+    """The balancer's file: one pool, a listener in clear and one with TLS."""
+    lines = "".join(f'  {{ name = "{one.name}", address = "127.0.0.1:{one.port}" }},\n' for one in backends)
+    return f"""\
+[server]
+workers = 2
+drain_timeout = "2s"
+
+[admin]
+bind = "127.0.0.1:0" # admin
+
+[log]
+format = "json"
+
+[[listener]]
+name = "web"
+bind = "127.0.0.1:0"
+pool = "crm"
+
+[[listener]]
+name = "secure"
+bind = "127.0.0.1:0"
+pool = "crm"
+tls.certificates = [{{ cert = "{work}/crm.pem", key = "{work}/crm.key" }}]
+
+[pool.crm]
+slo = {{ availability = 99.9 }}
+backends = [
+{lines}]
+
+[pool.crm.health]
+path = "/healthz"
+interval = "1s"
+fast_interval = "250ms"
+down_interval = "250ms"
+timeout = "1s"
+"""
+
+
+def certificate(work):
+    """Of a name, for 30 days."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
+    command += ["-subj", "/CN=crm.test", "-addext", "subjectAltName=DNS:crm.test"]
+    command += ["-keyout", work / "crm.key", "-out", work / "crm.pem"]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
