@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, Notify, mpsc};
 
 use crate::access::Sink;
 use crate::backend::Backend;
-use crate::config::{self, Config, Reading, Report};
+use crate::config::{Config, Reading, Report};
 use crate::discovery::Names;
 use crate::health::{Monitor, Opening, Target};
 use crate::listen::Command;
@@ -32,50 +32,19 @@ mod logging;
 mod orders;
 mod signals;
 mod sockets;
+mod source;
 mod state;
 
 pub use history::{History, LastReload};
 pub use keeper::Keeper;
 pub use logging::{Logging, flush_events};
 pub use signals::{Received, Signals};
+pub use source::Source;
 pub use state::StateError;
 
 use files::InForce;
 use hearing::{hear, keep_reviewing, renew};
 use sockets::Sockets;
-
-/// Where the configuration is read from at a start and at each reload.
-#[derive(Debug, Clone)]
-pub enum Source {
-    /// A file.
-    File(PathBuf),
-    /// A text that is part of the program, under this name.
-    Text(&'static str, String),
-}
-
-impl Source {
-    /// Its name: the path of a file.
-    pub fn name(&self) -> String {
-        match self {
-            Self::File(path) => path.display().to_string(),
-            Self::Text(name, _) => (*name).to_owned(),
-        }
-    }
-
-    /// Reads and checks this text as if it stood there.
-    fn read_text(&self, text: &str) -> Reading {
-        config::read(&self.name(), text, &snapshot::vocabulary())
-    }
-
-    /// Reads and checks it.
-    pub fn read(&self) -> Reading {
-        let vocabulary = snapshot::vocabulary();
-        match self {
-            Self::File(path) => config::load(path, &vocabulary),
-            Self::Text(name, text) => config::read(name, text, &vocabulary),
-        }
-    }
-}
 
 /// Governs the running process. Lives on the control thread.
 pub struct Control {
