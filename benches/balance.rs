@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use equipoise::backend::{Backend, Identity, Lease};
-use equipoise::balance::{Candidate, Memory, Pick, REGISTRY};
+use equipoise::balance::{Candidate, Memory, Pick, REGISTRY, Settings};
 
 /// Between two picks, so that time passes: 10,000 requests per second.
 const BETWEEN: Duration = Duration::from_micros(100);
@@ -23,7 +23,7 @@ fn picks(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(algorithm.name);
         for count in [4, 64, 1_024] {
             let (candidates, _leases) = candidates(count, now);
-            let balancer = (algorithm.build)(&candidates, &Arc::new(Memory::default()));
+            let balancer = (algorithm.build)(&candidates, &Arc::new(Memory::default()), Settings::default());
             group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
                 bencher.iter(|| {
                     let key = random.u64(..);

@@ -9,8 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
+use bound::Total;
+
 use crate::backend::{Backend, Norm};
 
+mod bound;
 mod choices;
 mod draws;
 mod hash;
@@ -45,6 +48,16 @@ pub struct Memory {
     pub turn: AtomicU64,
     /// How fast the pool answers.
     pub norm: Arc<Norm>,
+    /// What is in flight at all candidates, where a bound on each of them is asked for.
+    total: Total,
+}
+
+/// What a pool's file asks of its algorithm beyond the name.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Settings {
+    /// For the algorithms that hash: nobody is given more than this multiple (1.0 or more) of its share of what is
+    /// in flight; `None`: no bound.
+    pub balance_factor: Option<f64>,
 }
 
 /// The facts of one pick.
@@ -78,6 +91,9 @@ pub enum KeySource {
     HashKey,
 }
 
+/// Compiles an algorithm for candidates.
+pub type Build = fn(&[Candidate], &Arc<Memory>, Settings) -> Box<dyn Balancer>;
+
 /// One line of the registry.
 #[derive(Debug)]
 pub struct Algorithm {
@@ -88,7 +104,7 @@ pub struct Algorithm {
     /// What it needs of the request.
     pub key: KeySource,
     /// Compiles it for these candidates.
-    pub build: fn(&[Candidate], &Arc<Memory>) -> Box<dyn Balancer>,
+    pub build: Build,
 }
 
 /// Every algorithm, in the order of the reference page. A new one is one file and one line here: the

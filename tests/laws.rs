@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
+#[path = "laws/bounded.rs"]
+mod bounded;
 #[path = "laws/faults.rs"]
 mod faults;
 #[path = "laws/outages.rs"]
@@ -73,6 +75,27 @@ fn faults_without_help() {
         table.push_str(&format!("| {name} | {cells} |\n"));
         let least_response_time = faults::share(&reports[3]);
         assert!(least_response_time <= 0.05 || name.starts_with("recovers"), "{name}\n{table}");
+    }
+    println!("{table}");
+    assert_on_the_page(&table);
+}
+
+#[test]
+fn a_bound_holds_and_keys_come_back_when_the_load_falls() {
+    let mut table =
+        String::from("| `hash_balance_factor` | hot key at its backend, busy | and after | p99 | failed |\n");
+    table.push_str("| --- | --- | --- | --- | --- |\n");
+    for factor in [None, Some(2.0), Some(1.25), Some(1.0)] {
+        let mut hashing = bounded::Hashing::new(factor);
+        let report = bounded::play(&mut hashing);
+        let name = factor.map_or_else(|| "none".to_owned(), |factor| format!("{factor:.2}"));
+        let [busy, after] = hashing.at_owner().map(|share| share * 100.0);
+        let failed = report.failed as f64 / report.took.count() as f64 * 100.0;
+        let p99 = report.took.quantile(0.99).as_millis();
+        table.push_str(&format!("| {name} | {busy:.1} % | {after:.1} % | {p99} ms | {failed:.1} % |\n"));
+        assert_eq!(hashing.above, 0, "{name}: above the bound");
+        assert_eq!(factor.is_none(), failed > 1.0, "{name}: without a bound one is buried\n{table}");
+        assert!(factor.is_none() || (busy < 75.0 && after > 90.0), "{name}\n{table}");
     }
     println!("{table}");
     assert_on_the_page(&table);

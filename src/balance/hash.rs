@@ -9,6 +9,9 @@
 //! Scoring all backends for each request would cost microseconds at 1,024 of them: a slot's owner is worked
 //! out when the slot is first asked for, and kept. Owners are found by arithmetic alone, so that workers
 //! which race for the same slot write the same value.
+//!
+//! With a balance factor a backend that has more than that multiple of its share of the pool's load is passed over for
+//! as long as it has: consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam 2016).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,8 +19,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::bound::Bound;
 use super::choices::Choices;
-use super::{Algorithm, Balancer, Candidate, KeySource, Memory, Pick};
+use super::{Algorithm, Balancer, Candidate, KeySource, Memory, Pick, Settings};
+use crate::backend::Moment;
 
 pub(super) const BY_ADDRESS: Algorithm = Algorithm {
     name: "ip-hash",
@@ -56,10 +61,11 @@ pub fn address_key(address: IpAddr) -> u64 {
     }
 }
 
-fn build(candidates: &[Candidate], _memory: &Arc<Memory>) -> Box<dyn Balancer> {
+fn build(candidates: &[Candidate], memory: &Arc<Memory>, settings: Settings) -> Box<dyn Balancer> {
     let first = candidates.first().map(|candidate| candidate.weight);
     Box::new(Hash {
         choices: Choices::new(candidates),
+        bound: settings.balance_factor.map(|factor| Bound::new(factor, candidates, memory)),
         seeds: candidates.iter().map(seed).collect(),
         equal: candidates.iter().all(|candidate| Some(candidate.weight) == first),
         owners: (0..SLOTS).map(|_| AtomicU32::new(0)).collect(),
@@ -79,6 +85,7 @@ fn seed(candidate: &Candidate) -> u64 {
 #[derive(Debug)]
 struct Hash {
     choices: Choices,
+    bound: Option<Bound>,
     seeds: Box<[u64]>,
     equal: bool,
     /// Index + 1 of each slot's owner; 0 while nobody asked.
@@ -89,11 +96,25 @@ impl Balancer for Hash {
     fn pick(&self, pick: &mut Pick<'_>) -> Option<usize> {
         let slot = (pick.key >> 48) as usize;
         let owner = self.owner(slot)?;
-        if self.choices.is_open(owner, pick.tried) {
+        let list = self.choices.list();
+        let open = self.choices.is_open(owner, pick.tried);
+        let Some(bound) = &self.bound else {
+            if open {
+                return Some(owner);
+            }
+            // The next best score among the rest: where the key would go if the owner did not exist.
+            return self.best(slot, |index| self.choices.is_open(index, pick.tried));
+        };
+        let now = Moment::of(pick.now);
+        if open && bound.has_room(list.get(owner)?, bound.recent_total(list, now)) {
             return Some(owner);
         }
-        // The next best score among the rest: where the key would go if the owner did not exist.
-        self.best(slot, |index| self.choices.is_open(index, pick.tried))
+        let total = bound.exact_total(list, now);
+        let has_room =
+            |index: usize| list.get(index).is_some_and(|candidate| bound.has_room(candidate, total));
+        self.best(slot, |index| has_room(index) && self.choices.is_open(index, pick.tried))
+            // Whoever has room was tried or has its max_connections: better above the bound than nowhere.
+            .or_else(|| self.best(slot, |index| self.choices.is_open(index, pick.tried)))
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use super::draws::{SCANNED_MAX, best_drawn};
 use super::random::Lots;
 use super::turns::Turns;
-use super::{Algorithm, Balancer, Candidate, KeySource, Memory, Pick, norm};
+use super::{Algorithm, Balancer, Candidate, KeySource, Memory, Pick, Settings, norm};
 use crate::backend::Moment;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
@@ -24,7 +24,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     build,
 };
 
-fn build(candidates: &[Candidate], memory: &Arc<Memory>) -> Box<dyn Balancer> {
+fn build(candidates: &[Candidate], memory: &Arc<Memory>, _settings: Settings) -> Box<dyn Balancer> {
     for candidate in candidates {
         candidate.backend.latency().measure_by(&memory.norm);
     }

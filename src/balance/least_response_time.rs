@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::draws::{SCANNED_MAX, best_drawn};
 use super::random::Lots;
 use super::turns::Turns;
-use super::{Algorithm, Balancer, Candidate, KeySource, Memory, Pick, norm};
+use super::{Algorithm, Balancer, Candidate, KeySource, Memory, Pick, Settings, norm};
 use crate::backend::Moment;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
@@ -52,7 +52,7 @@ const TRIAL_EVERY: u32 = 1024;
 /// How long a backend has been silent that gets a trial.
 const SILENCE: Duration = Duration::from_secs(1);
 
-fn build(candidates: &[Candidate], memory: &Arc<Memory>) -> Box<dyn Balancer> {
+fn build(candidates: &[Candidate], memory: &Arc<Memory>, _settings: Settings) -> Box<dyn Balancer> {
     for candidate in candidates {
         candidate.backend.latency().measure_by(&memory.norm);
     }

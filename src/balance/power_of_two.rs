@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::random::Lots;
-use super::{Algorithm, Balancer, Candidate, KeySource, Memory, Pick};
+use super::{Algorithm, Balancer, Candidate, KeySource, Memory, Pick, Settings};
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "power-of-two",
@@ -16,7 +16,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     build,
 };
 
-fn build(candidates: &[Candidate], _memory: &Arc<Memory>) -> Box<dyn Balancer> {
+fn build(candidates: &[Candidate], _memory: &Arc<Memory>, _settings: Settings) -> Box<dyn Balancer> {
     Box::new(PowerOfTwo { lots: Lots::new(candidates) })
 }
 

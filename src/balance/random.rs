@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::choices::Choices;
 use super::shares::Shares;
-use super::{Algorithm, Balancer, Candidate, KeySource, Memory, Pick};
+use super::{Algorithm, Balancer, Candidate, KeySource, Memory, Pick, Settings};
 
 pub(super) const ALGORITHM: Algorithm =
     Algorithm { name: "random", summary: "drawn for each request, by weight", key: KeySource::None, build };
@@ -16,7 +16,7 @@ pub(super) const ALGORITHM: Algorithm =
 /// everyone is tried or full.
 const DRAWS_MAX: usize = 4;
 
-fn build(candidates: &[Candidate], _memory: &Arc<Memory>) -> Box<dyn Balancer> {
+fn build(candidates: &[Candidate], _memory: &Arc<Memory>, _settings: Settings) -> Box<dyn Balancer> {
     Box::new(Random { lots: Lots::new(candidates) })
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::choices::Choices;
 use super::turns::Turns;
-use super::{Algorithm, Balancer, Candidate, KeySource, Memory, Pick};
+use super::{Algorithm, Balancer, Candidate, KeySource, Memory, Pick, Settings};
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "round-robin",
@@ -25,7 +25,7 @@ pub(super) const SYNONYM: Algorithm = Algorithm {
     build,
 };
 
-fn build(candidates: &[Candidate], memory: &Arc<Memory>) -> Box<dyn Balancer> {
+fn build(candidates: &[Candidate], memory: &Arc<Memory>, _settings: Settings) -> Box<dyn Balancer> {
     Box::new(RoundRobin {
         choices: Choices::new(candidates),
         turns: Turns::new(candidates),

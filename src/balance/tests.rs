@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::backend::{Identity, Lease};
 
+mod bound;
 mod least;
 
 const MS: Duration = Duration::from_millis(1);
@@ -32,7 +33,7 @@ fn candidates(weights: &[u16]) -> Vec<Candidate> {
 }
 
 fn build(name: &str, candidates: &[Candidate]) -> Box<dyn Balancer> {
-    (find(name).unwrap().build)(candidates, &Arc::default())
+    (find(name).unwrap().build)(candidates, &Arc::default(), Settings::default())
 }
 
 /// Picks with a fresh key each time.
@@ -132,7 +133,7 @@ proptest! {
         let weights: Vec<u16> = weights.into_iter().chain([65_521]).collect();
         let candidates = candidates(&weights);
         let memory = Arc::new(Memory { turn: AtomicU64::new(start), ..Memory::default() });
-        let balancer = (find("round-robin").unwrap().build)(&candidates, &memory);
+        let balancer = (find("round-robin").unwrap().build)(&candidates, &memory, Settings::default());
         let total: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();
         let counts = Client::new(3).counts(&*balancer, weights.len(), 10_000);
         for (count, weight) in counts.into_iter().zip(&weights) {
@@ -231,7 +232,7 @@ fn workers_share_one_turn_and_a_new_compilation_goes_on_with_it() {
     let counts: Vec<Vec<usize>> = thread::scope(|scope| {
         let workers: Vec<_> = (0..2)
             .map(|seed| {
-                let balancer = build(&candidates, &memory);
+                let balancer = build(&candidates, &memory, Settings::default());
                 scope.spawn(move || Client::new(seed).counts(&*balancer, 3, 7_000))
             })
             .collect();

@@ -43,6 +43,7 @@ pub(super) struct PoolPlaces {
     pub section: Span,
     pub backends: Span,
     pub hash_key: Option<Span>,
+    pub hash_balance_factor: Option<Span>,
     pub queue: Option<Span>,
     pub health_timeout: Span,
     pub health_method: Span,

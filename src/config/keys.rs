@@ -52,6 +52,8 @@ pub(super) enum Kind {
     Integer { min: u64, max: u64 },
     /// A number from 0.0 to `max`.
     Fraction { max: f64 },
+    /// A number from 1.0 to `max`.
+    Factor { max: f64 },
     /// A number of percent, above 0 and below 100.
     Percent,
     /// Integers with ms, s, m, h, d; `zero`: "0s" switches the thing off.
@@ -193,6 +195,7 @@ impl Kind {
             Kind::Boolean => "true or false".into(),
             Kind::Integer { min, max } => format!("an integer from {min} to {max}"),
             Kind::Fraction { max } => format!("a number from 0.0 to {max:.1}"),
+            Kind::Factor { max } => format!("a number from 1.0 to {max:.1}"),
             Kind::Percent => "a number above 0 and below 100".into(),
             Kind::Duration { zero: true } => "a duration such as \"30s\", or \"0s\" for off".into(),
             Kind::Duration { zero: false } => "a duration such as \"30s\" or \"1m30s\"".into(),

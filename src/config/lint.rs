@@ -102,6 +102,13 @@ fn hash_key(pool: &Pool, at: &super::build::PoolPlaces, findings: &mut Findings)
         let one = Diagnostic::warning(Code::UnusedKey, span.clone(), message);
         findings.push(one.help(Some("only balance = \"hash\" reads it")));
     }
+    if let Some(span) = &at.hash_balance_factor
+        && !matches!(pool.balance.as_str(), "hash" | "ip-hash")
+    {
+        let message = format!("`hash_balance_factor` has no effect with balance = \"{}\"", pool.balance);
+        let one = Diagnostic::warning(Code::UnusedKey, span.clone(), message);
+        findings.push(one.help(Some("only balance = \"hash\" and \"ip-hash\" read it")));
+    }
 }
 
 fn queue(pool: &Pool, at: &super::build::PoolPlaces, findings: &mut Findings) {

@@ -243,6 +243,8 @@ pub struct Pool {
     pub balance: String,
     /// For `balance = "hash"`. Default client-ip.
     pub hash_key: HashKey,
+    /// For the algorithms that hash: how many times its share of the load a backend takes at most.
+    pub hash_balance_factor: Option<f64>,
     /// Default for its backends; 0: no limit.
     pub max_connections: u32,
     /// Where requests wait while all are full.

@@ -1,3 +1,4 @@
+mod balancing;
 mod listeners;
 mod log;
 mod slo;

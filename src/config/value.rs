@@ -108,8 +108,10 @@ fn scalar(kind: &Kind, value: &DeValue<'_>) -> Result<Value, Fault> {
         (Kind::Integer { .. }, DeValue::String(word)) if word.parse::<u64>().is_ok() => {
             Err(wrong_type(kind, value).help(format!("write {word} without quotes")))
         }
-        (Kind::Fraction { max }, DeValue::Float(number)) => fraction(number.as_str(), *max),
-        (Kind::Fraction { max }, DeValue::Integer(number)) => fraction(number.as_str(), *max),
+        (Kind::Fraction { max }, DeValue::Float(number)) => fraction(number.as_str(), 0.0, *max),
+        (Kind::Fraction { max }, DeValue::Integer(number)) => fraction(number.as_str(), 0.0, *max),
+        (Kind::Factor { max }, DeValue::Float(number)) => fraction(number.as_str(), 1.0, *max),
+        (Kind::Factor { max }, DeValue::Integer(number)) => fraction(number.as_str(), 1.0, *max),
         (Kind::Percent, DeValue::Float(number)) => percent(number.as_str()),
         (Kind::Percent, DeValue::Integer(number)) => percent(number.as_str()),
         (Kind::Duration { zero }, DeValue::String(word)) => duration(word, *zero),
@@ -141,10 +143,10 @@ fn integer(number: &DeInteger<'_>, min: u64, max: u64) -> Result<u64, Fault> {
     })
 }
 
-fn fraction(text: &str, max: f64) -> Result<Value, Fault> {
-    let read = text.parse::<f64>().ok().filter(|value| (0.0..=max).contains(value));
+fn fraction(text: &str, min: f64, max: f64) -> Result<Value, Fault> {
+    let read = text.parse::<f64>().ok().filter(|value| (min..=max).contains(value));
     read.map(Value::Fraction)
-        .ok_or_else(|| Fault::new(format!("{} is not within 0.0 to {max:.1}", printable(text))))
+        .ok_or_else(|| Fault::new(format!("{} is not within {min:.1} to {max:.1}", printable(text))))
 }
 
 fn percent(text: &str) -> Result<Value, Fault> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::queue::Queue;
 use crate::backend::Backend;
-use crate::balance::{Algorithm, Balancer, Candidate, Memory, Pick};
+use crate::balance::{Algorithm, Balancer, Candidate, Memory, Pick, Settings};
 
 /// Decides for each request.
 pub trait Chooser {
@@ -69,7 +69,7 @@ impl Ours {
 impl Chooser for Ours {
     fn relist(&mut self, listed: &[usize], candidates: &[Candidate]) {
         self.listed = listed.to_vec();
-        self.balancer = Some((self.algorithm.build)(candidates, &self.memory));
+        self.balancer = Some((self.algorithm.build)(candidates, &self.memory, Settings::default()));
     }
 
     fn choose(&mut self, view: &View<'_>, random: &mut fastrand::Rng) -> Option<usize> {

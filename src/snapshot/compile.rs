@@ -17,7 +17,7 @@ use super::tls::{self, Origination};
 use crate::access::{self, Log, Sink};
 use crate::announce;
 use crate::backend::{Backend, Identity, Moment};
-use crate::balance::{self, KeySource, Memory};
+use crate::balance::{self, KeySource, Memory, Settings};
 use crate::config;
 use crate::http::{HeadLimits, HeadPolicy, OWN_ERRORS};
 use crate::observe::{CertificateLabel, Metrics};
@@ -117,10 +117,12 @@ fn compile_pool(
         members.iter().for_each(|member| member.backend.latency().measure_by(&memory.norm));
     }
     let selection = squad.select(squad.look(Moment::of(now)));
-    let roster = Roster::compile(&selection, &squad, algorithm, &memory);
+    let settings = Settings { balance_factor: pool.hash_balance_factor };
+    let roster = Roster::compile(&selection, &squad, algorithm, settings, &memory);
     Pool {
         name: pool.name.as_str().into(),
         algorithm,
+        settings,
         key: compile_key(algorithm.key, &pool.hash_key),
         pass_host: match &pool.pass_host {
             config::PassHost::Client => HostPolicy::Client,

@@ -10,7 +10,7 @@ use super::review::{Notes, Roster};
 use super::tls::Origination;
 use crate::announce;
 use crate::backend::Backend;
-use crate::balance::{Algorithm, Memory};
+use crate::balance::{Algorithm, Memory, Settings};
 use crate::health::Check;
 use crate::observe::{BackendSeries, Objective, PoolSeries};
 use crate::queue::Queue;
@@ -27,6 +27,8 @@ pub struct Pool {
     pub name: Arc<str>,
     /// How one of its backends is picked.
     pub algorithm: &'static Algorithm,
+    /// What the file asks of it beyond its name.
+    pub settings: Settings,
     /// What the algorithm hashes.
     pub key: Key,
     /// What Host the backends see.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::pool::Pool;
 use crate::backend::{Duty, Moment};
-use crate::balance::{Algorithm, Balancer, Candidate, Memory};
+use crate::balance::{Algorithm, Balancer, Candidate, Memory, Settings};
 use crate::observe::Ejection;
 use crate::resilience::Cause;
 use crate::roster::{Seen, Selection, Squad};
@@ -42,6 +42,7 @@ impl Roster {
         selection: &Selection,
         squad: &Squad,
         algorithm: &Algorithm,
+        settings: Settings,
         memory: &Arc<Memory>,
     ) -> Self {
         let is_out = |place: &usize| selection.seen[*place].out.is_some();
@@ -51,7 +52,7 @@ impl Roster {
             places: selection.places.clone(),
             trials: selection.trials.clone(),
             heeds_ejections,
-            balancer: (algorithm.build)(&selection.candidates, memory),
+            balancer: (algorithm.build)(&selection.candidates, memory, settings),
         }
     }
 }
@@ -98,7 +99,7 @@ impl Pool {
             // At once: an ejection may be over before anybody looks again.
             member.series.note_condition(now);
         }
-        let roster = Roster::compile(&selection, &self.squad, self.algorithm, &self.memory);
+        let roster = Roster::compile(&selection, &self.squad, self.algorithm, self.settings, &self.memory);
         let serves = !roster.candidates.is_empty();
         let cause = if serves { "a backend is usable" } else { "no backend is usable" };
         self.series.set_serving(serves, cause, now);

@@ -7,7 +7,7 @@ use crate::config::over;
 use crate::daemon::{Daemon, until};
 use crate::load;
 use crate::message::Wire;
-use crate::origin::Origin;
+use crate::origin::{Gate, Origin};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
@@ -70,4 +70,45 @@ fn connections_are_shared_evenly_by_the_workers() {
     daemon.signal(Signal::TERM);
     assert!(wires.iter_mut().all(Wire::is_at_end));
     assert!(daemon.ended().success());
+}
+
+/// One key is asked for by many at once: its backend takes its part, the others what is above it, and when they are
+/// done it has the key alone again.
+#[test]
+fn a_hot_key_spills_over_within_the_bound_and_comes_back() {
+    let gate = Gate::default();
+    let origins = [(); 3].map(|()| Origin::holding(&gate));
+    let pool = "balance = \"hash\"\nhash_key = \"header:x-tenant\"\nhash_balance_factor = 1.25";
+    let daemon = Daemon::start(&over(&origins.each_ref().map(|origin| origin.address)).pool(pool));
+    let ask = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: x\r\nX-Tenant: acme\r\n\r\n");
+    let quiet = || {
+        let before = origins.each_ref().map(Origin::requests);
+        for _ in 0..20 {
+            assert_eq!(client::once(daemon.web, &ask("/")).unwrap().text(), "well");
+            until("it has ended", || (in_flight(&daemon) == 0.0).then_some(()));
+        }
+        [0, 1, 2].map(|index| origins[index].requests() - before[index])
+    };
+    let home = quiet().iter().position(|requests| *requests == 20).expect("one backend has the key");
+    let mut held = Vec::new();
+    for total in 1..=24u32 {
+        let mut wire = connect(daemon.web);
+        wire.send(ask("/held")).unwrap();
+        held.push(wire);
+        until("it has come", || (in_flight(&daemon) == f64::from(total)).then_some(()));
+        let most = (1.25 * f64::from(total) / 3.0 - 1e-9).ceil();
+        until("it has arrived", || {
+            (origins.iter().map(Origin::in_flight).sum::<u64>() == u64::from(total)).then_some(())
+        });
+        assert!(origins.iter().all(|origin| origin.in_flight() as f64 <= most), "{total}: {most}");
+    }
+    assert_eq!(origins[home].in_flight(), 10, "as many as it may have");
+    gate.open();
+    assert!(held.iter_mut().all(|wire| wire.response("GET").unwrap().status() == 200));
+    until("all have ended", || (in_flight(&daemon) == 0.0).then_some(()));
+    assert_eq!(quiet()[home], 20);
+}
+
+fn in_flight(daemon: &Daemon) -> f64 {
+    daemon.metric("equipoise_backend_in_flight", &[("pool", "crm")])
 }

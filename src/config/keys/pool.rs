@@ -8,6 +8,8 @@ use super::{Key, Kind, NONE, Preset, STREAK_MAX, Syntax, key, later};
 const IN_FLIGHT_MAX: u64 = 1 << 30;
 /// More tries than this only prolong an outage.
 const ATTEMPTS_MAX: u64 = 100;
+/// More is no bound any more.
+const FACTOR_MAX: f64 = 100.0;
 /// What a window of ten steps can count without a doubt.
 const REQUESTS_MAX: u64 = 1_000_000;
 /// As many clients as no process has.
@@ -18,7 +20,13 @@ const RETRY_BUFFER_MAX: u64 = 1 << 30;
 pub(super) static POOL: &[Key] = &[
     key("balance", Kind::Balance, "\"round-robin\"", "How a backend is chosen; see «Balancing» below."),
     key("hash_key", Kind::Text(Syntax::HashKey), "\"client-ip\"", "What `balance = \"hash\"` hashes."),
-    later("hash_balance_factor", "number", "none", "Consistent hashing with bounded load."),
+    Key {
+        name: "hash_balance_factor",
+        kind: Kind::Factor { max: FACTOR_MAX },
+        default: NONE,
+        doc: "For `ip-hash` and `hash`: no backend takes more than this multiple of its share of the requests in flight; \
+              a key whose backend is above it goes to the next in its own order until that has room again.",
+    },
     key(
         "slow_start",
         Kind::Duration { zero: true },
