@@ -22,6 +22,7 @@ mod conduct;
 mod fading;
 mod latency;
 mod orders;
+mod pause;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -31,6 +32,7 @@ pub use condition::{Condition, State};
 pub use conduct::{Conduct, Footing, Standing, Tally, Window};
 pub use latency::{Latency, Norm};
 pub use orders::{Duty, Order, Orders};
+pub use pause::Pause;
 
 /// What makes a backend the same one after a reload: pool, name and address together. Keyed by less,
 /// state would be carried over to another server that happens to share a name or an address.
@@ -65,6 +67,7 @@ pub struct Backend {
     condition: Condition,
     conduct: Conduct,
     orders: Orders,
+    pause: Pause,
     probe_wanted: Notify,
     /// Where requests wait for a place here.
     queue: OnceLock<Arc<Queue>>,
@@ -94,6 +97,7 @@ impl Backend {
             condition: Condition::new(initial_up),
             conduct: Conduct::new(),
             orders: Orders::default(),
+            pause: Pause::default(),
             probe_wanted: Notify::new(),
             queue: OnceLock::new(),
             wanting: AtomicU32::new(0),
@@ -129,6 +133,7 @@ impl Backend {
         if moved {
             // What was said of the machine that was there before is not said of this one.
             self.conduct.begin_anew();
+            self.pause.end();
             self.moves.fetch_add(1, Ordering::AcqRel);
         }
         moved
@@ -232,6 +237,11 @@ impl Backend {
         &self.conduct
     }
 
+    /// The pause that it has asked for itself.
+    pub fn pause(&self) -> &Pause {
+        &self.pause
+    }
+
     /// What an operator has ordered of it.
     pub fn orders(&self) -> &Orders {
         &self.orders
@@ -244,6 +254,7 @@ impl Backend {
         let (was, is) = (before.duty == Duty::Maintenance, order.duty == Duty::Maintenance);
         if was && !is {
             self.conduct.begin_anew();
+            self.pause.end();
             self.condition.join(now);
         }
         if was != is {

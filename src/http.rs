@@ -23,6 +23,7 @@ mod parse;
 mod policy;
 mod request;
 mod response;
+mod retry_after;
 mod status;
 mod target;
 
@@ -45,6 +46,7 @@ pub use parse::{HeadLimits, Parsed, leading_blank};
 pub use policy::{HeadPolicy, Underscores};
 pub use request::{RequestHead, Version};
 pub use response::{Interim, ResponseHead};
+pub use retry_after::retry_after;
 pub use status::{OWN_ERRORS, reason_phrase};
 pub use target::{host_for_matching, normal_path};
 

@@ -23,6 +23,10 @@ mod trial;
 pub use select::{Seen, Selection};
 pub use trial::Trial;
 
+/// A backend that asks for a longer pause has this one: «in an hour» is said of a machine that is out of service, and
+/// that it may be back earlier is worth one 503 now and then.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
 /// A backend as its pool's file describes it.
 #[derive(Debug, Clone)]
 pub struct Member {
@@ -141,6 +145,14 @@ impl Squad {
             }
         };
         self.eject(member, standing, cause, now)
+    }
+
+    /// A backend has asked for no new traffic for so long: it answered 503 with Retry-After.
+    pub fn pause(&self, place: usize, time: Duration, now: Moment) {
+        let (Some(_), Some(member)) = (&self.rules.passive, self.members.get(place)) else { return };
+        if !time.is_zero() && member.backend.pause().ask(time.min(PAUSE_MAX), now) {
+            self.keeper.changed.notify_one();
+        }
     }
 
     /// Whether live traffic is kept from it.

@@ -44,6 +44,11 @@ impl Moment {
         Self(self.0.saturating_sub(u64::from(ticks(time))))
     }
 
+    /// The moment so long after this.
+    pub fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(u64::from(ticks(time))))
+    }
+
     /// The lower bits of the number of ticks: the same for all moments of one tick (125 µs), and again after six days.
     pub fn tick_bits(self) -> u32 {
         self.0 as u32

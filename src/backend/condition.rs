@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::clock::Moment;
 
 /// The one state that is shown of a backend. Where several hold, the earlier one in this order wins:
-/// maintenance, drain, down, ejected, slow start, up.
+/// maintenance, drain, down, ejected, paused, slow start, up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Taken out by an operator; nothing is sent.
@@ -18,6 +18,8 @@ pub enum State {
     Down,
     /// Live traffic failed.
     Ejected,
+    /// It has asked for no new traffic for a while.
+    Paused,
     /// Coming up on a ramp.
     SlowStart,
     /// Takes its full share.
@@ -26,8 +28,8 @@ pub enum State {
 
 impl State {
     /// Every state, in the order of precedence.
-    pub const ALL: [Self; 6] =
-        [Self::Maintenance, Self::Drain, Self::Down, Self::Ejected, Self::SlowStart, Self::Up];
+    pub const ALL: [Self; 7] =
+        [Self::Maintenance, Self::Drain, Self::Down, Self::Ejected, Self::Paused, Self::SlowStart, Self::Up];
 
     /// The name used in metrics and the API.
     pub fn name(self) -> &'static str {
@@ -36,6 +38,7 @@ impl State {
             Self::Drain => "drain",
             Self::Down => "down",
             Self::Ejected => "ejected",
+            Self::Paused => "paused",
             Self::SlowStart => "slow_start",
             Self::Up => "up",
         }

@@ -1,7 +1,7 @@
 //! One try: reach the backend, send the request, read the head of the response.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::converse::Trouble;
 use super::exchange::Exchange;
@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::pick::{Attempt, is_failure};
 use super::upload::Upload;
 use crate::backend::Moment;
-use crate::http::{Body, Method, Refusal, Upgrade, Version};
+use crate::http::{self, Body, Method, Refusal, Upgrade, Version};
 use crate::observe::{Outcome, RetryReason};
 use crate::resilience::Failure;
 use crate::snapshot::{HostPolicy, Pool, Security};
@@ -247,9 +247,20 @@ impl Exchange<'_> {
             attempt.count(pool, now);
             attempt.lease.failed(took, now); // failing fast must not look like being fast
             attempt.went_badly(pool, now);
+            if status == 503 {
+                self.heed_pause(pool, attempt, now);
+            }
         } else {
             attempt.count(pool, self.worker.clock.moment(self.now));
             attempt.lease.answered(took, self.now);
+        }
+    }
+
+    /// Keeps new traffic from a backend that asks for it.
+    #[cold]
+    fn heed_pause(&self, pool: &Pool, attempt: &Attempt<'_>, now: Moment) {
+        if let Some(time) = http::retry_after(&self.scratch.response.fields, SystemTime::now()) {
+            pool.squad.pause(attempt.place, time, now);
         }
     }
 

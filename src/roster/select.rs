@@ -30,6 +30,8 @@ pub struct Seen {
     pub out: Option<u8>,
     /// It is back from an ejection and has still to prove itself.
     pub proving: bool,
+    /// It has asked for a pause.
+    pub paused: bool,
     /// How much of its share it has, in percent.
     pub percent: u8,
     /// What an operator ordered of it.
@@ -79,7 +81,8 @@ impl Squad {
                 ((done * f64::from(STEPS)) as u8).clamp(1, STEPS)
             }
         };
-        Seen { up: condition.is_up(), out, proving, percent, order: member.backend.orders().order() }
+        let paused = self.rules.passive.is_some() && member.backend.pause().left(now).is_some();
+        Seen { up: condition.is_up(), out, proving, paused, percent, order: member.backend.orders().order() }
     }
 
     /// Whether a client that was with a backend may stay there, though new ones do not go there: it is neither down,
@@ -114,6 +117,10 @@ impl Squad {
             // More are out than may be ejected, because others went down: a bad backend is better than none.
             let ejected = |seen: Seen| seen.up;
             places = Some(of(false, &ejected)).filter(|some| !some.is_empty()).unwrap_or(of(true, &ejected));
+        }
+        if !panics && places.iter().any(|place| !seen[*place].paused) {
+            // Where all have asked for a pause, nobody gets one.
+            places.retain(|place| !seen[*place].paused);
         }
         let candidates = self.candidates(&places, &seen, panics);
         // A trial is new traffic.
@@ -163,7 +170,8 @@ impl Squad {
             let growing = (seen.is_usable() && seen.percent < STEPS).then_some(slow_start);
             let proving = seen.proving.then(|| PROBATION.saturating_sub(now.since(standing.since)));
             let due = self.sentence_left(member, now).filter(|left| !left.is_zero());
-            [growing, proving, due].into_iter().flatten().min()
+            let pause = member.backend.pause().left(now).filter(|_| seen.paused);
+            [growing, proving, pause, due].into_iter().flatten().min()
         };
         let soonest = self.members.iter().zip(seen).filter_map(of).min();
         let latency = passive.filter(|passive| passive.latency_factor > 0.0).map(|_| LOOK_MAX);
@@ -194,6 +202,7 @@ impl Squad {
                 let why = passive.explain(Cause::of(standing.cause));
                 Some((State::Ejected, format!("{why}; for {length:?}")))
             }
+            _ if seen.paused => Some((State::Paused, "answered 503 with Retry-After".to_owned())),
             _ if seen.percent < STEPS => {
                 Some((State::SlowStart, format!("comes up: {} % of its share", seen.percent)))
             }

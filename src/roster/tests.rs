@@ -360,3 +360,32 @@ fn what_is_shown_says_why() {
     assert_eq!(aside(1), Some(("slow_start", "comes up: 20 % of its share".into())));
     assert_eq!(aside(2), None);
 }
+
+#[test]
+fn who_asks_for_a_pause_has_it_unless_all_do() {
+    let squad = squad(3, rules());
+    squad.pause(1, 5 * SECOND, at(1_000));
+    let seen = squad.look(at(1_001));
+    assert_eq!(squad.aside(1, seen[1]).map(|(state, _)| state.name()), Some("paused"));
+    assert_eq!(squad.look_again(&seen, at(1_001)), Some(Duration::from_millis(5_000)));
+    assert_eq!((squad.select(seen).places, squad.may_stay(1)), (vec![0, 2], true));
+    assert_eq!(picked(&squad, 6_000), [0, 1, 2]);
+    // At most half a minute, however long it asks for.
+    squad.pause(0, Duration::MAX, at(7_000));
+    assert_eq!((picked(&squad, 36_999), picked(&squad, 37_000)), (vec![1, 2], vec![0, 1, 2]));
+    squad.pause(0, Duration::ZERO, at(40_000));
+    assert_eq!(picked(&squad, 40_000), [0, 1, 2]);
+    // All of those that are left.
+    eject(&squad, 2, 50_000);
+    squad.pause(0, SECOND, at(50_000));
+    assert_eq!(picked(&squad, 50_001), [1]);
+    squad.pause(1, SECOND, at(50_001));
+    assert_eq!(picked(&squad, 50_002), [0, 1]);
+    assert_eq!(picked(&squad, 51_000), [0]);
+    // Another machine has not asked.
+    squad.members()[1].backend.set_address(Some(([10, 0, 0, 9], 80).into()));
+    assert_eq!(picked(&squad, 50_002), [1]);
+    let off = Squad::new(squad.members().to_vec(), Rules { passive: None, ..rules() }, Arc::default());
+    off.pause(0, SECOND, at(60_000));
+    assert_eq!(picked(&off, 60_001), [0, 1, 2]);
+}

@@ -44,6 +44,7 @@ mod logins;
 mod metrics;
 mod outage;
 mod passive;
+mod pauses;
 mod proxy_haproxy;
 mod proxy_in;
 mod proxy_out;

@@ -39,7 +39,7 @@ fn state(daemon: &Daemon, name: &str) -> String {
     let of = |state: &&str| {
         daemon.metric("equipoise_backend_state", &[("backend", name), ("state", state)]) == 1.0
     };
-    let all = ["maintenance", "drain", "down", "ejected", "slow_start", "up"];
+    let all = ["maintenance", "drain", "down", "ejected", "paused", "slow_start", "up"];
     all.iter().filter(|state| of(state)).copied().collect::<Vec<_>>().join(" ")
 }
 

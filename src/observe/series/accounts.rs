@@ -162,7 +162,7 @@ fn tell(account: &Account, condition: &Condition, now: Instant) {
 /// What probes, names and live traffic say is up or down; what an operator did is neither.
 fn standing(state: State) -> Standing {
     match state {
-        State::Up | State::SlowStart => Standing::Up,
+        State::Up | State::SlowStart | State::Paused => Standing::Up,
         State::Down | State::Ejected => Standing::Down,
         State::Maintenance | State::Drain => Standing::Aside,
     }
