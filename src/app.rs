@@ -301,11 +301,12 @@ impl House for Running {
 
 fn view(pool: &Pool, now: Instant) -> PoolView {
     let backends = pool.members.iter().map(|member| shown(member, now)).collect();
-    PoolView::of(&pool.series, pool.algorithm.name, backends, now)
+    let priority = pool.roster().priority;
+    PoolView::of(&pool.series, pool.algorithm.name, priority, backends, now)
 }
 
 fn shown(member: &Member, now: Instant) -> BackendView {
-    BackendView::of(&member.series, member.weight, member.backup, now)
+    BackendView::of(&member.series, member.weight, member.priority, now)
 }
 
 fn findings(reloaded: Reloaded) -> admin::Reload {

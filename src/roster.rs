@@ -6,6 +6,7 @@
 //!
 //! The daemon's pools and the simulator's are made of this. Nothing here reads a clock.
 
+use std::sync::atomic::AtomicU16;
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ mod latency;
 mod select;
 #[cfg(test)]
 mod tests;
+mod tier;
 mod trial;
 
 pub use select::{Seen, Selection};
@@ -34,8 +36,8 @@ pub struct Member {
     pub backend: Arc<Backend>,
     /// Its share by the file; see [`Self::share`].
     pub weight: u16,
-    /// Used only when no other is usable.
-    pub backup: bool,
+    /// Used only when nobody of a lower one is usable.
+    pub priority: u8,
     /// Most requests in flight; 0: no limit.
     pub limit: u32,
 }
@@ -61,17 +63,25 @@ pub struct Rules {
 }
 
 /// What outlives a reload: one per pool.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Keeper {
     /// One ejection at a time, so that two workers cannot both take the last place among those out.
     ejecting: Mutex<()>,
     changed: Arc<Notify>,
+    /// The priority that got traffic last, or [`tier::NOBODY`]. Written by whoever selects.
+    tier: AtomicU16,
+}
+
+impl Default for Keeper {
+    fn default() -> Self {
+        Self::new(Arc::default())
+    }
 }
 
 impl Keeper {
     /// A keeper that rings `changed` when somebody may be picked who might not, or the reverse.
     pub fn new(changed: Arc<Notify>) -> Self {
-        Self { ejecting: Mutex::new(()), changed }
+        Self { ejecting: Mutex::new(()), changed, tier: AtomicU16::new(tier::NOBODY) }
     }
 }
 
@@ -82,13 +92,17 @@ pub struct Squad {
     rules: Rules,
     window: Window,
     keeper: Arc<Keeper>,
+    /// Some of its members stand behind others.
+    tiered: bool,
 }
 
 impl Squad {
     /// These backends under these rules.
     pub fn new(members: Vec<Member>, rules: Rules, keeper: Arc<Keeper>) -> Self {
         let window = Window::new(rules.passive.as_ref().map_or(Duration::ZERO, |passive| passive.window));
-        Self { members, rules, window, keeper }
+        let tiered =
+            members.iter().any(|member| Some(member.priority) != members.first().map(|it| it.priority));
+        Self { members, rules, window, keeper, tiered }
     }
 
     /// Its backends.

@@ -285,8 +285,8 @@ mod tests {
         }
 
         fn look(&self, live: &mut Live, now: Instant) -> LivePool {
-            let backends = self.backends.iter().map(|one| BackendView::of(one, 1, false, now)).collect();
-            live.look(vec![PoolView::of(&self.pool, "random", backends, now)], now).remove(0)
+            let backends = self.backends.iter().map(|one| BackendView::of(one, 1, 0, now)).collect();
+            live.look(vec![PoolView::of(&self.pool, "random", Some(0), backends, now)], now).remove(0)
         }
     }
 

@@ -57,8 +57,8 @@ impl House for Stage {
     fn pools(&self) -> Vec<PoolView> {
         self.looks.set(self.looks.get() + 1);
         let now = Instant::now();
-        let backends = vec![BackendView::of(&self.backend, 3, false, now)];
-        vec![PoolView::of(&self.pool, "round-robin", backends, now)]
+        let backends = vec![BackendView::of(&self.backend, 3, 0, now)];
+        vec![PoolView::of(&self.pool, "round-robin", Some(0), backends, now)]
     }
 
     fn order(&self, pool: &str, backend: &str, change: Change) -> Result<BackendView, Missing> {
@@ -68,7 +68,7 @@ impl House for Stage {
         self.orders.set(self.orders.get() + 1);
         let backend = self.backend.backend();
         backend.obey(change.amend(backend.orders().order()), Instant::now());
-        Ok(BackendView::of(&self.backend, 3, false, Instant::now()))
+        Ok(BackendView::of(&self.backend, 3, 0, Instant::now()))
     }
 
     fn routes(&self) -> Vec<RouteView> {

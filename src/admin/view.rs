@@ -33,6 +33,9 @@ pub struct PoolView {
     /// Requests that wait for a place now: for the dashboard.
     #[serde(skip)]
     pub waiting: u64,
+    /// The priority whose backends get new traffic; absent while nobody can.
+    #[serde(default)]
+    pub priority: Option<u8>,
     /// Its backends, in the order of the configuration.
     pub backends: Vec<BackendView>,
 }
@@ -57,8 +60,11 @@ pub struct BackendView {
     /// Since it drains or is in maintenance, all that ran there has ended once.
     #[serde(default)]
     pub drained: bool,
-    /// Used only when no other is usable.
+    /// Used only when no other is usable: its priority is not 0.
     pub backup: bool,
+    /// Used only when nobody of a lower one is usable.
+    #[serde(default)]
+    pub priority: u8,
     /// `up`, `down`, … as in equipoise_backend_state.
     pub state: String,
     /// Why it is in this state.
@@ -145,7 +151,13 @@ pub struct Findings {
 
 impl PoolView {
     /// The view of a pool at `now`.
-    pub fn of(series: &PoolSeries, balance: &str, backends: Vec<BackendView>, now: Instant) -> Self {
+    pub fn of(
+        series: &PoolSeries,
+        balance: &str,
+        priority: Option<u8>,
+        backends: Vec<BackendView>,
+        now: Instant,
+    ) -> Self {
         let mut times = Distribution::default();
         backends.iter().for_each(|backend| times.join(&backend.response_times));
         Self {
@@ -156,14 +168,15 @@ impl PoolView {
             slo: series.account().budgets(now).map(SloView::from),
             latency: LatencyView::of(&times),
             waiting: series.waiting(),
+            priority,
             backends,
         }
     }
 }
 
 impl BackendView {
-    /// The view of a backend with this weight by the file, at `now`.
-    pub fn of(series: &BackendSeries, weight: u16, backup: bool, now: Instant) -> Self {
+    /// The view of a backend with this weight and priority by the file, at `now`.
+    pub fn of(series: &BackendSeries, weight: u16, priority: u8, now: Instant) -> Self {
         let backend = series.backend();
         let (state, reason) = backend.condition().shown();
         let order = backend.orders().order();
@@ -180,7 +193,8 @@ impl BackendView {
             configured_weight: weight,
             order: order.duty.name().to_owned(),
             drained: backend.orders().is_drained(),
-            backup,
+            backup: priority > 0,
+            priority,
             state: state.name().to_owned(),
             reason,
             in_flight: backend.in_flight(),

@@ -318,6 +318,9 @@ fn heading(text: &mut String, pool: &PoolView) {
     if let Some(ratio) = pool.traffic.success_ratio {
         let _ = write!(text, "; of its requests {} succeeded", percent(ratio));
     }
+    if let Some(priority) = pool.priority.filter(|priority| *priority > 0) {
+        let _ = write!(text, "; backends of priority {priority} serve");
+    }
     text.push('\n');
     let Some(slo) = &pool.slo else { return };
     for (name, burn) in [("availability", &slo.availability), ("latency", &slo.latency)] {
@@ -342,7 +345,12 @@ fn row(backend: &BackendView) -> [String; COLUMNS] {
     let quantile = |pick: fn(&crate::admin::LatencyView) -> f64| {
         backend.latency.as_ref().map_or_else(|| "-".to_owned(), |latency| milliseconds(pick(latency)))
     };
-    let backup = if backend.backup { " (backup)" } else { "" };
+    let behind = match backend.priority {
+        // What an older daemon says of it.
+        0 | 1 if backend.backup => " (backup)".to_owned(),
+        0 => String::new(),
+        priority => format!(" (priority {priority})"),
+    };
     // The address actually dialled is worth its place only where it is another text.
     let address = match &backend.resolved {
         None => format!("{} (unresolved)", backend.address),
@@ -350,7 +358,7 @@ fn row(backend: &BackendView) -> [String; COLUMNS] {
         Some(_) => backend.address.clone(),
     };
     [
-        printable(&format!("{}{backup}", backend.name)),
+        printable(&format!("{}{behind}", backend.name)),
         printable(&address),
         printable(&backend.state),
         span(backend.availability.for_seconds),

@@ -125,7 +125,7 @@ fn no_active_backend(pool: &Pool, at: &super::build::PoolPlaces, findings: &mut 
     let name = printable(&pool.name);
     let message = if pool.backends.iter().all(|backend| backend.weight == 0) {
         format!("every backend of \"{name}\" has weight 0: it gets no new traffic")
-    } else if pool.backends.iter().all(|backend| backend.backup || backend.weight == 0) {
+    } else if pool.backends.iter().all(|backend| backend.priority > 0 || backend.weight == 0) {
         format!("\"{name}\" has only backup backends for new traffic")
     } else {
         return;

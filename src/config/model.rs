@@ -345,8 +345,8 @@ pub struct Backend {
     pub address: String,
     /// 0 to 65535; 0: no new traffic. Default 1.
     pub weight: u16,
-    /// Used only when no other is usable.
-    pub backup: bool,
+    /// Used only when nobody of a lower one is usable; `backup = true` is 1. Default 0.
+    pub priority: u8,
     /// Its own or the pool's; 0: no limit.
     pub max_connections: u32,
 }

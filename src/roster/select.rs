@@ -32,6 +32,8 @@ pub struct Seen {
     pub proving: bool,
     /// It has asked for a pause.
     pub paused: bool,
+    /// It has been usable for long enough to have its traffic back from spares.
+    pub settled: bool,
     /// How much of its share it has, in percent.
     pub percent: u8,
     /// What an operator ordered of it.
@@ -39,7 +41,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    fn is_usable(self) -> bool {
+    pub(super) fn is_usable(self) -> bool {
         self.up && self.out.is_none()
     }
 }
@@ -57,6 +59,8 @@ pub struct Selection {
     pub trials: Vec<usize>,
     /// So few are well that all are used.
     pub panics: bool,
+    /// The priority that serves.
+    pub priority: u8,
 }
 
 impl Squad {
@@ -69,11 +73,11 @@ impl Squad {
         let condition = member.backend.condition();
         let standing = self.rules.passive.as_ref().map(|_| member.backend.conduct().standing());
         let out = standing.filter(|standing| standing.is_out()).map(|standing| standing.level);
-        let back = standing.filter(|standing| standing.level > 0 && !standing.is_out());
+        let back = standing.filter(|standing| !standing.is_out());
         let proving = back.is_some_and(|standing| {
             standing.footing == Footing::Back && now.since(standing.since) < PROBATION
         });
-        let start = condition.joined().max(back.map(|standing| standing.since));
+        let start = self.usable_since(member);
         let percent = match start.filter(|_| !self.rules.slow_start.is_zero()) {
             None => STEPS,
             Some(start) => {
@@ -82,7 +86,16 @@ impl Squad {
             }
         };
         let paused = self.rules.passive.is_some() && member.backend.pause().left(now).is_some();
-        Seen { up: condition.is_up(), out, proving, paused, percent, order: member.backend.orders().order() }
+        let settled = start.is_none_or(|start| now.since(start) >= self.settle_time());
+        let (up, order) = (condition.is_up(), member.backend.orders().order());
+        Seen { up, out, proving, paused, settled, percent, order }
+    }
+
+    /// Since when it is usable, if it was not at some time and is now.
+    fn usable_since(&self, member: &Member) -> Option<Moment> {
+        let standing = self.rules.passive.as_ref().map(|_| member.backend.conduct().standing());
+        let back = standing.filter(|standing| standing.level > 0 && !standing.is_out());
+        member.backend.condition().joined().max(back.map(|standing| standing.since))
     }
 
     /// Whether a client that was with a backend may stay there, though new ones do not go there: it is neither down,
@@ -94,17 +107,16 @@ impl Squad {
 
     /// The candidates of what was seen.
     pub fn select(&self, seen: Vec<Seen>) -> Selection {
-        let of = |backup: bool, usable: &dyn Fn(Seen) -> bool| {
+        let of = |priority: u8, usable: &dyn Fn(Seen) -> bool| {
             let all = self.members.iter().zip(&seen).enumerate();
             let serves = |member: &Member, seen: &Seen| seen.order.share(member.weight) > 0;
             all.filter(|(_, (member, seen))| serves(member, seen))
-                .filter(|(_, (member, seen))| member.backup == backup && usable(**seen))
+                .filter(|(_, (member, seen))| member.priority == priority && usable(**seen))
                 .map(|(place, _)| place)
                 .collect::<Vec<usize>>()
         };
-        // The backups serve where none of the others can and one of them can.
-        let backup = of(false, &Seen::is_usable).is_empty() && !of(true, &Seen::is_usable).is_empty();
-        let (mut places, all) = (of(backup, &Seen::is_usable), of(backup, &|_| true));
+        let priority = self.choose_tier(&seen);
+        let (mut places, all) = (of(priority, &Seen::is_usable), of(priority, &|_| true));
         let panics = (places.len() as f64) < self.rules.panic_threshold * all.len() as f64;
         if panics {
             places = all.into_iter().filter(|place| self.is_reachable(*place)).collect();
@@ -115,8 +127,8 @@ impl Squad {
             })
         {
             // More are out than may be ejected, because others went down: a bad backend is better than none.
-            let ejected = |seen: Seen| seen.up;
-            places = Some(of(false, &ejected)).filter(|some| !some.is_empty()).unwrap_or(of(true, &ejected));
+            let priority = self.first_of(&seen, |_, seen| seen.up).unwrap_or(0);
+            places = of(priority, &|seen: Seen| seen.up);
         }
         if !panics && places.iter().any(|place| !seen[*place].paused) {
             // Where all have asked for a pause, nobody gets one.
@@ -130,7 +142,7 @@ impl Squad {
             true => Vec::new(),
             false => (0..seen.len()).filter(waits).collect(),
         };
-        Selection { seen, places, candidates, trials, panics }
+        Selection { seen, places, candidates, trials, panics, priority }
     }
 
     /// Whether there is an address to send to: where all are used, a name that never resolved is not.
@@ -171,12 +183,18 @@ impl Squad {
             let proving = seen.proving.then(|| PROBATION.saturating_sub(now.since(standing.since)));
             let due = self.sentence_left(member, now).filter(|left| !left.is_zero());
             let pause = member.backend.pause().left(now).filter(|_| seen.paused);
-            [growing, proving, pause, due].into_iter().flatten().min()
+            [growing, proving, pause, self.settling_left(member, *seen, now), due].into_iter().flatten().min()
         };
         let soonest = self.members.iter().zip(seen).filter_map(of).min();
         let latency = passive.filter(|passive| passive.latency_factor > 0.0).map(|_| LOOK_MAX);
         // A moment late rather than a moment early: early, it would be looked at twice.
         [soonest, latency].into_iter().flatten().min().map(|left| left + Duration::from_millis(1))
+    }
+
+    /// How long it takes until a usable backend has settled.
+    fn settling_left(&self, member: &Member, seen: Seen, now: Moment) -> Option<Duration> {
+        let start = self.usable_since(member).filter(|_| seen.is_usable() && !seen.settled)?;
+        Some(self.settle_time().saturating_sub(now.since(start)))
     }
 
     /// How much is left of an ejection that a check will end; zero: a check is due.
@@ -203,6 +221,11 @@ impl Squad {
                 Some((State::Ejected, format!("{why}; for {length:?}")))
             }
             _ if seen.paused => Some((State::Paused, "answered 503 with Retry-After".to_owned())),
+            _ if self.settles(member, seen) => {
+                let why =
+                    format!("comes back: spares serve until it has been up for {:?}", self.settle_time());
+                Some((State::Up, why))
+            }
             _ if seen.percent < STEPS => {
                 Some((State::SlowStart, format!("comes up: {} % of its share", seen.percent)))
             }

@@ -5,6 +5,8 @@ use std::thread;
 use super::*;
 use crate::backend::{Duty, Identity, Order, State, epoch};
 
+mod tiers;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 fn at(ms: u64) -> Moment {
@@ -30,7 +32,7 @@ fn member(number: usize, weight: u16, limit: u32) -> Member {
         name: format!("app{number}").into(),
         address: format!("10.0.0.{number}:80").into(),
     };
-    Member { backend: Backend::new(identity, true), weight, backup: false, limit }
+    Member { backend: Backend::new(identity, true), weight, priority: 0, limit }
 }
 
 fn squad(count: usize, rules: Rules) -> Squad {
@@ -302,24 +304,6 @@ fn in_panic_all_are_used() {
     // A name that never resolved cannot be sent to.
     squad.members()[2].backend.set_address(None);
     assert_eq!(picked(&squad, 1), [0, 1, 3]);
-}
-
-#[test]
-fn backups_serve_and_panic_for_themselves() {
-    let mut members: Vec<Member> = (0..4).map(|number| member(number, 1, 0)).collect();
-    (members[2].backup, members[3].backup) = (true, true);
-    let squad = Squad::new(members, Rules { panic_threshold: 0.6, ..rules() }, Arc::default());
-    assert_eq!(picked(&squad, 0), [0, 1]);
-    for place in [0, 1] {
-        squad.members()[place].backend.set_address(Some(([10, 0, 0, 1], 80).into()));
-        squad.members()[place].backend.condition().set(false, "timeout", instant(0));
-    }
-    let selection = squad.select(squad.look(at(1)));
-    assert_eq!((selection.panics, selection.places), (false, vec![2, 3]));
-    squad.members()[3].backend.condition().set(false, "timeout", instant(0));
-    squad.members()[2].backend.condition().set(false, "timeout", instant(0));
-    let selection = squad.select(squad.look(at(1)));
-    assert_eq!((selection.panics, selection.places), (true, vec![0, 1]));
 }
 
 #[test]

@@ -149,7 +149,7 @@ impl<'a> World<'a> {
         let member = |index: &usize| {
             let server = &self.scenario.servers[*index];
             let backend = Arc::clone(&self.backends[*index]);
-            Member { backend, weight: server.weight.max(1), backup: false, limit: server.limit }
+            Member { backend, weight: server.weight.max(1), priority: 0, limit: server.limit }
         };
         let members = listed.iter().map(member);
         let now = self.now();

@@ -193,7 +193,7 @@ fn compile_member(
         series: metrics.backend(&object, now),
         backend: object,
         weight: backend.weight,
-        backup: backend.backup,
+        priority: backend.priority,
         limit: backend.max_connections,
         security,
         entry,

@@ -15,14 +15,14 @@ const LOOK: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     weight: u16,
-    backup: bool,
+    priority: u8,
     limit: Option<u32>,
 }
 
 impl Entry {
     pub(super) fn of(pool: &config::Pool, backend: &config::Backend) -> Self {
         let limit = (backend.max_connections != pool.max_connections).then_some(backend.max_connections);
-        Self { weight: backend.weight, backup: backend.backup, limit }
+        Self { weight: backend.weight, priority: backend.priority, limit }
     }
 }
 

@@ -84,8 +84,8 @@ pub struct Member {
     pub backend: Arc<Backend>,
     /// Its share by the file; 0: no new traffic. An operator may have ordered another.
     pub weight: u16,
-    /// Used only when no other is usable.
-    pub backup: bool,
+    /// Used only when nobody of a lower one is usable.
+    pub priority: u8,
     /// Most requests in flight; 0: no limit.
     pub limit: u32,
     /// What TLS is spoken to it.

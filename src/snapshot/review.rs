@@ -19,6 +19,8 @@ pub struct Roster {
     pub places: Vec<usize>,
     /// The places of the ejected that wait for a request to try them.
     pub trials: Vec<usize>,
+    /// The priority that serves; `None`: nobody can.
+    pub priority: Option<u8>,
     /// Who is ejected after this was compiled is not to be picked. Where ejected ones are used nevertheless, all are.
     pub heeds_ejections: bool,
     /// Who picks.
@@ -31,6 +33,8 @@ pub(super) struct Notes {
     /// What the roster in force was compiled from.
     seen: Vec<Seen>,
     panics: bool,
+    /// The priority that served last.
+    priority: Option<u8>,
     /// By place: the ejection for whose end a probe has been asked for.
     asked: Vec<Option<u8>>,
     /// By place: since when all that runs is waited for to end.
@@ -52,6 +56,7 @@ impl Roster {
             places: selection.places.clone(),
             trials: selection.trials.clone(),
             heeds_ejections,
+            priority: (!selection.places.is_empty()).then_some(selection.priority),
             balancer: (algorithm.build)(&selection.candidates, memory, settings),
         }
     }
@@ -59,7 +64,13 @@ impl Roster {
 
 impl Notes {
     pub(super) fn of(seen: Vec<Seen>) -> Self {
-        Self { asked: vec![None; seen.len()], leaving: vec![None; seen.len()], seen, panics: false }
+        Self {
+            asked: vec![None; seen.len()],
+            leaving: vec![None; seen.len()],
+            seen,
+            panics: false,
+            priority: None,
+        }
     }
 }
 
@@ -104,6 +115,7 @@ impl Pool {
         let cause = if serves { "a backend is usable" } else { "no backend is usable" };
         self.series.set_serving(serves, cause, now);
         self.series.set_panicking(selection.panics);
+        self.tell_priority(notes, roster.priority);
         self.roster.store(Arc::new(roster));
         self.queue.look_again();
         if selection.panics != notes.panics {
@@ -115,6 +127,19 @@ impl Pool {
         }
         notes.panics = selection.panics;
         notes.seen = selection.seen;
+    }
+
+    fn tell_priority(&self, notes: &mut MutexGuard<'_, Notes>, priority: Option<u8>) {
+        let Some(now) = priority else { return };
+        match notes.priority.replace(now) {
+            Some(before) if before < now => {
+                tracing::warn!(target: "equipoise::roster", pool = &*self.name, priority = now, "spare backends take over: nobody before them is usable");
+            }
+            Some(before) if before > now => {
+                tracing::info!(target: "equipoise::roster", pool = &*self.name, priority = now, "spare backends step back");
+            }
+            _ => {}
+        }
     }
 
     /// Where checks end ejections, one is due when an ejection has lasted its time.

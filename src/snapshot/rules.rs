@@ -34,7 +34,7 @@ pub(super) fn squad(
     let member = |member: &Member| roster::Member {
         backend: Arc::clone(&member.backend),
         weight: member.weight,
-        backup: member.backup,
+        priority: member.priority,
         limit: member.limit,
     };
     Squad::new(members.iter().map(member).collect(), rules, keeper)

@@ -54,6 +54,7 @@ mod reload;
 mod retries;
 mod shapes;
 mod siege;
+mod spares;
 mod sticky;
 mod streaming;
 mod timeouts;

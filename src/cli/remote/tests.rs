@@ -75,6 +75,7 @@ fn view() -> PoolView {
         order: "ready".to_owned(),
         drained: false,
         backup: true,
+        priority: 1,
         state: "down".to_owned(),
         reason: "status \u{1b}[31m503".to_owned(),
         in_flight: 0,
@@ -95,6 +96,7 @@ fn view() -> PoolView {
         slo: Some(slo),
         latency: None,
         waiting: 0,
+        priority: Some(1),
         backends: vec![backend],
     }
 }
@@ -105,7 +107,8 @@ fn the_table_says_state_and_why() {
     let mut lines = text.lines().collect::<Vec<_>>();
     assert_eq!(
         lines[0],
-        "pool crm (random): DOWN for 1m5s, status 503, available 99.99 %, failures 1; of its requests 99.00 % succeeded"
+        "pool crm (random): DOWN for 1m5s, status 503, available 99.99 %, failures 1; of its requests 99.00 % succeeded; \
+         backends of priority 1 serve"
     );
     assert_eq!(
         lines.remove(1),

@@ -109,7 +109,7 @@ fn backends(section: &Section, pool_limit: u32, findings: &mut Findings) -> Vec<
                 name: address.clone(),
                 address: address.clone(),
                 weight: 1,
-                backup: false,
+                priority: 0,
                 max_connections: pool_limit,
             },
             Value::Table(table) => {
@@ -125,7 +125,7 @@ fn backends(section: &Section, pool_limit: u32, findings: &mut Findings) -> Vec<
                     weight: table
                         .number("weight")
                         .map_or(1, |weight| u16::try_from(weight).unwrap_or(u16::MAX)),
-                    backup: table.boolean("backup").unwrap_or(false),
+                    priority: priority(table, findings),
                     max_connections: table.number("max_connections").map_or(pool_limit, to_u32),
                 }
             }
@@ -142,6 +142,23 @@ fn backends(section: &Section, pool_limit: u32, findings: &mut Findings) -> Vec<
     let named = named.map(|(backend, (span, written))| (backend.name.as_str(), span.clone(), *written));
     unique("backend", named, "the name is the address where none is given", findings);
     backends
+}
+
+/// `backup = true` is priority 1.
+fn priority(backend: &Section, findings: &mut Findings) -> u8 {
+    if let (Some(priority), Some(_)) = (backend.given("priority"), backend.given("backup")) {
+        let message = "`priority` and `backup` say the same thing twice";
+        let one =
+            Diagnostic::error(Code::Conflict, priority.key.clone(), message).label("one of them is enough");
+        findings.push(
+            one.note(backend.place("backup"), "`backup` is here")
+                .help(Some("`backup = true` is `priority = 1`")),
+        );
+    }
+    match backend.boolean("backup") {
+        Some(true) => 1,
+        _ => backend.number("priority").map_or(0, |priority| u8::try_from(priority).unwrap_or(u8::MAX)),
+    }
 }
 
 fn passive(section: &Section, findings: &mut Findings) -> Option<Passive> {

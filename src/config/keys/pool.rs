@@ -152,14 +152,24 @@ static BACKEND: &[Key] = &[
         doc: "Host and port, 1 to 65535; IPv6 in brackets.",
     },
     key("weight", Kind::Integer { min: 0, max: 65535 }, "1", "Its share of the traffic; 0: no new traffic."),
-    key("backup", Kind::Boolean, "false", "Used only when no other is usable."),
+    key(
+        "backup",
+        Kind::Boolean,
+        "false",
+        "true: used only when no other is usable; the same as `priority = 1`.",
+    ),
     Key {
         name: "max_connections",
         kind: Kind::Integer { min: 0, max: IN_FLIGHT_MAX },
         default: Preset::Words("the pool's"),
         doc: "Replaces the pool's; 0: no limit.",
     },
-    later("priority", "integer", "0", "A finer form of `backup`."),
+    key(
+        "priority",
+        Kind::Integer { min: 0, max: 255 },
+        "0",
+        "Used only when no backend of a lower one is usable. How traffic comes back stands in health.md, «Spares».",
+    ),
     later("resolve", "first or all", "first", "Whether each address of the name is a backend."),
     later("srv", "string", "none", "Backends from an SRV record."),
 ];
