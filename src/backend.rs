@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::queue::Queue;
 
+mod agent;
 mod clock;
 mod condition;
 mod conduct;
@@ -27,6 +28,7 @@ mod pause;
 mod tests;
 mod waiting;
 
+pub use agent::{Advice, Agent, Load};
 pub use clock::{CoarseClock, Moment, epoch};
 pub use condition::{Condition, State};
 pub use conduct::{Conduct, Footing, Standing, Tally, Window};
@@ -68,6 +70,8 @@ pub struct Backend {
     conduct: Conduct,
     orders: Orders,
     pause: Pause,
+    agent: Agent,
+    load: Load,
     probe_wanted: Notify,
     /// Where requests wait for a place here.
     queue: OnceLock<Arc<Queue>>,
@@ -98,6 +102,8 @@ impl Backend {
             conduct: Conduct::new(),
             orders: Orders::default(),
             pause: Pause::default(),
+            agent: Agent::new(),
+            load: Load::new(),
             probe_wanted: Notify::new(),
             queue: OnceLock::new(),
             wanting: AtomicU32::new(0),
@@ -247,19 +253,14 @@ impl Backend {
         &self.orders
     }
 
-    /// Puts an operator's order into force. Who comes back from maintenance may be another machine by now: it
-    /// comes up, and what was said of it is forgotten but up and down, which the next check alone decides.
-    pub fn obey(&self, order: Order, now: Instant) {
-        let before = self.orders.give(order);
-        let (was, is) = (before.duty == Duty::Maintenance, order.duty == Duty::Maintenance);
-        if was && !is {
-            self.conduct.begin_anew();
-            self.pause.end();
-            self.condition.join(now);
-        }
-        if was != is {
-            self.want_probe(); // the prober has to see it, also when it sleeps for long
-        }
+    /// What its agent has said of it.
+    pub fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
+    /// The load that it reports.
+    pub fn load(&self) -> &Load {
+        &self.load
     }
 
     /// Marks it as gone from the configuration: idle connections to it are closed, none is kept.

@@ -43,9 +43,10 @@ pub struct Member {
 }
 
 impl Member {
-    /// Its share by the file and an operator's order; 0: no new traffic.
+    /// Its share by the file, an operator's order and its agent; 0: no new traffic.
     pub fn share(&self) -> u16 {
-        self.backend.orders().order().share(self.weight)
+        let share = self.backend.order().share(self.weight);
+        if self.backend.agent().advice().percent == 0 { 0 } else { share }
     }
 }
 
@@ -60,6 +61,8 @@ pub struct Rules {
     pub passive: Option<Passive>,
     /// Whether active checks run.
     pub checked: bool,
+    /// Whether the backends report their load.
+    pub loads: bool,
 }
 
 /// What outlives a reload: one per pool.

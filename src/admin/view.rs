@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Backend, Duty};
+use crate::backend::{Backend, Duty, Moment};
 use crate::observe::{BackendSeries, Distribution, Ejection, PoolSeries, RouteAccount};
 
 mod house;
@@ -65,6 +65,12 @@ pub struct BackendView {
     /// Used only when nobody of a lower one is usable.
     #[serde(default)]
     pub priority: u8,
+    /// What its agent said last; absent where it has none, or has heard nothing of it.
+    #[serde(default)]
+    pub agent: Option<String>,
+    /// The load that it reports, 0.0 to 1.0, averaged; absent before the first report.
+    #[serde(default)]
+    pub load: Option<f64>,
     /// `up`, `down`, … as in equipoise_backend_state.
     pub state: String,
     /// Why it is in this state.
@@ -180,7 +186,7 @@ impl BackendView {
         let backend = series.backend();
         let (state, reason) = backend.condition().shown();
         let order = backend.orders().order();
-        let reason = match order.duty {
+        let reason = match backend.order().duty {
             Duty::Ready => reason.to_string(),
             _ => format!("{reason}; {}", left(backend)),
         };
@@ -195,6 +201,8 @@ impl BackendView {
             drained: backend.orders().is_drained(),
             backup: priority > 0,
             priority,
+            agent: backend.agent().said().map(|said| said.to_string()),
+            load: backend.load().average(Moment::of(now)).map(f64::from),
             state: state.name().to_owned(),
             reason,
             in_flight: backend.in_flight(),

@@ -50,11 +50,14 @@ impl State {
 #[derive(Debug)]
 pub struct Condition {
     up: AtomicBool,
+    /// Its agent calls it down.
+    vetoed: AtomicBool,
     /// Something has been found out: what held until then was an assumption.
     heard: AtomicBool,
     /// Ticks of the moment it came up or joined; 0: it has been there from the start.
     joined: AtomicU64,
     reason: Mutex<Arc<str>>,
+    veto: Mutex<Arc<str>>,
     aside: Mutex<Option<(State, Arc<str>)>>,
 }
 
@@ -62,21 +65,42 @@ impl Condition {
     pub(super) fn new(up: bool) -> Self {
         Self {
             up: AtomicBool::new(up),
+            vetoed: AtomicBool::new(false),
             heard: AtomicBool::new(false),
             joined: AtomicU64::new(0),
             reason: Mutex::new(Arc::from("not checked yet")),
+            veto: Mutex::new(Arc::from("")),
             aside: Mutex::new(None),
         }
     }
 
     /// Whether it may be sent requests.
     pub fn is_up(&self) -> bool {
+        self.passes() && !self.vetoed.load(Ordering::Acquire)
+    }
+
+    /// Whether it is up as far as probes and names say.
+    pub fn passes(&self) -> bool {
         self.up.load(Ordering::Acquire)
     }
 
     /// Why it is up or down: `status 503`, `connect refused`, `timeout after 1s`, `check passed`.
     pub fn reason(&self) -> Arc<str> {
-        Arc::clone(&held(&self.reason))
+        let vetoed = self.passes() && self.vetoed.load(Ordering::Acquire);
+        Arc::clone(&held(if vetoed { &self.veto } else { &self.reason }))
+    }
+
+    /// Its agent calls it down for a reason, whatever probes say, or does so no more. Gives back whether up or down
+    /// changed.
+    pub(super) fn veto(&self, why: Option<&str>, now: Instant) -> bool {
+        let before = self.is_up();
+        if let Some(why) = why {
+            *held(&self.veto) = Arc::from(why);
+        }
+        if self.vetoed.swap(why.is_some(), Ordering::AcqRel) && why.is_none() {
+            self.join(now);
+        }
+        self.is_up() != before
     }
 
     /// The state to show, and why it holds.
@@ -100,18 +124,20 @@ impl Condition {
         *held(&self.aside) = aside;
     }
 
-    /// Sets up or down with its reason. Gives back whether up or down changed.
+    /// Sets up or down, as probes and names say, with its reason. Gives back whether up or down changed.
     pub fn set(&self, up: bool, reason: &str, now: Instant) -> bool {
+        let before = self.is_up();
         let mut held = held(&self.reason);
         if &**held != reason {
             *held = Arc::from(reason);
         }
         // The first that is heard of it at the start of the process is no recovery.
-        let recovers = self.heard.swap(true, Ordering::AcqRel) && up && !self.is_up();
+        let recovers = self.heard.swap(true, Ordering::AcqRel) && up && !self.passes();
         if recovers {
             self.join(now);
         }
-        self.up.swap(up, Ordering::AcqRel) != up
+        self.up.store(up, Ordering::Release);
+        self.is_up() != before
     }
 
     /// It joins a pool that runs already.
@@ -126,6 +152,6 @@ impl Condition {
     }
 }
 
-fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -230,7 +230,7 @@ impl Latency {
 }
 
 /// The share of an average that a new sample gets after `age` ticks.
-fn share(age: u32, min: f32, max: f32) -> f32 {
+pub(super) fn share(age: u32, min: f32, max: f32) -> f32 {
     (1.0 - faded(age)).clamp(min, max)
 }
 
@@ -249,7 +249,7 @@ fn lost_left(held: Held, usual_us: f32, now: Moment) -> f32 {
 
 /// What is left after `age` ticks of what falls to about 1/e in [`MEMORY`]: (1 + x/32)^-32 in place of e^-x,
 /// because a pick looks at many and an exponential function takes as long as all the rest of one.
-fn faded(age: u32) -> f32 {
+pub(super) fn faded(age: u32) -> f32 {
     let step = 1.0 + age as f32 / (ticks(MEMORY) * 32) as f32;
     let power_4 = step * step * (step * step);
     let power_16 = power_4 * power_4 * (power_4 * power_4);

@@ -1,9 +1,13 @@
 //! What an operator has ordered of a backend.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Instant;
 
-/// Whether it is to serve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+use super::{Advice, Backend};
+
+/// Whether it is to serve; the stricter the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Duty {
     /// As the file says.
     #[default]
@@ -95,6 +99,50 @@ impl Orders {
     /// Notes that all that ran there has ended.
     pub fn drained(&self) {
         self.drained.store(true, Ordering::Release);
+    }
+}
+
+impl Backend {
+    /// What is ordered of it by an operator or its own agent: the stricter of both holds.
+    pub fn order(&self) -> Order {
+        let order = self.orders.order();
+        Order { duty: order.duty.max(self.agent.advice().duty), ..order }
+    }
+
+    /// Whether nothing new at all is to go there.
+    pub fn is_maintenance(&self) -> bool {
+        self.orders.is_maintenance() || self.agent.advice().duty == Duty::Maintenance
+    }
+
+    /// Puts into force what its agent says of it; `said` in its own words, `None` where there is no agent any more.
+    /// Gives back whether anything has changed.
+    pub fn heed(&self, advice: Advice, said: Option<&str>, now: Instant) -> bool {
+        let was = self.is_maintenance();
+        let before = self.agent.advise(advice, said.map(Arc::from));
+        let why = said.filter(|_| advice.down).map(|said| format!("agent: {said}"));
+        self.condition.veto(why.as_deref().or(advice.down.then_some("agent")), now);
+        self.left_maintenance(was, now);
+        before != advice
+    }
+
+    fn left_maintenance(&self, was: bool, now: Instant) {
+        let is = self.is_maintenance();
+        if was && !is {
+            self.conduct.begin_anew();
+            self.pause.end();
+            self.condition.join(now);
+        }
+        if was != is {
+            self.want_probe(); // the prober has to see it, also when it sleeps for long
+        }
+    }
+
+    /// Puts an operator's order into force. Who comes back from maintenance may be another machine by now: it
+    /// comes up, and what was said of it is forgotten but up and down, which the next check alone decides.
+    pub fn obey(&self, order: Order, now: Instant) {
+        let was = self.is_maintenance();
+        self.orders.give(order);
+        self.left_maintenance(was, now);
     }
 }
 

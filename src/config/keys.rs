@@ -5,6 +5,7 @@
 
 mod health;
 mod listener;
+mod passive;
 mod pool;
 mod route;
 mod server;
@@ -127,6 +128,8 @@ pub(super) enum Syntax {
     Parameter,
     /// The name of a cookie.
     Cookie,
+    /// The name of a field that may be taken out of a response.
+    Field,
 }
 
 /// All keys of the file.
@@ -272,6 +275,7 @@ impl Syntax {
             }
             Syntax::Parameter => "the name of a parameter, decoded",
             Syntax::Cookie => "the name of a cookie",
+            Syntax::Field => "the name of a field such as \"x-backend-load\"",
         }
     }
 }

@@ -18,7 +18,7 @@ use ipnet::IpNet;
 
 use super::files::NamedFile;
 
-pub use health::{Health, HealthKind, Passive};
+pub use health::{Agent, Health, HealthKind, Passive};
 pub use log::{AccessForm, AccessLog, Log, LogFormat, LogLevel, MaskQuery, TemplatePiece};
 pub use slo::Slo;
 pub use sticky::Sticky;
@@ -251,6 +251,8 @@ pub struct Pool {
     pub queue: Queue,
     /// What Host the backends see.
     pub pass_host: PassHost,
+    /// Where backends report their load; lower case.
+    pub load_header: Option<String>,
     /// How long the share of a backend grows that comes up; 0: it has it at once.
     pub slow_start: Duration,
     /// Below this share of healthy backends, health is ignored; 0.0: never.

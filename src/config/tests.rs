@@ -271,7 +271,7 @@ fn shapes_are_read_as_the_contract_says() {
 
 #[test]
 fn later_versions_bring_the_rest() {
-    for line in ["max_connections = 'adaptive'", "hedge = false", "load_header = 'x'"] {
+    for line in ["max_connections = 'adaptive'", "hedge = false"] {
         let all = found(&format!("{SMALL}{line}\n"));
         assert!(all.len() == 1 && all[0].ends_with("not-supported-yet"), "{line}: {all:?}");
     }

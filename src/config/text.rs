@@ -15,6 +15,19 @@ pub(super) use template::{Part, parts};
 
 /// Names stand in labels of metrics and in paths of the API.
 const NAME_MAX: usize = 128;
+/// Fields without which a response is another one.
+const NOT_OURS: [&str; 10] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "date",
+    "keep-alive",
+    "location",
+    "set-cookie",
+    "transfer-encoding",
+    "upgrade",
+];
 /// Health checks look no further into a body than this.
 const NEEDLE_MAX: usize = 16 << 10;
 
@@ -64,6 +77,7 @@ pub(super) fn read(syntax: Syntax, word: &str) -> Result<Value, Fault> {
         Syntax::LogField => Ok(Value::Text(word.to_owned())),
         Syntax::Parameter => name(word).map_err(|why| quoted(word, why)).map(Value::Text),
         Syntax::Cookie => cookie(word).map(Value::Text),
+        Syntax::Field => own_field(word).map(Value::Text),
     }
 }
 
@@ -104,6 +118,18 @@ fn header_safe(word: &str) -> bool {
 fn cookie(word: &str) -> Result<String, Fault> {
     let why = "a cookie's name is 1 to 128 of A-Z a-z 0-9 ! # $ % & ' * + - . ^ _ ` | ~";
     if token(word) { Ok(word.to_owned()) } else { Err(quoted(word, why)) }
+}
+
+/// The name of a field that can be taken out of a response without harm to what the message is.
+fn own_field(word: &str) -> Result<String, Fault> {
+    if !token(word) {
+        return Err(quoted(word, "a field's name is 1 to 128 of A-Z a-z 0-9 ! # $ % & ' * + - . ^ _ ` | ~"));
+    }
+    let name = word.to_ascii_lowercase();
+    match NOT_OURS.contains(&name.as_str()) {
+        true => Err(Fault::new(format!("the field \"{name}\" has a meaning of its own"))),
+        false => Ok(name),
+    }
 }
 
 pub(super) fn token(word: &str) -> bool {

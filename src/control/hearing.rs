@@ -35,7 +35,7 @@ pub(super) fn hear(snapshot: &Snapshot, event: &Event) {
                 }
             }
         }
-        What::Changed { .. } => renew(snapshot, &event.backend),
+        What::Changed { .. } | What::Advised => renew(snapshot, &event.backend),
     }
 }
 

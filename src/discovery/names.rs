@@ -141,7 +141,7 @@ impl Name {
         }
         let Some(next) = addresses.first() else { return false };
         backend.set_address(Some(*next));
-        if held.is_none() && !backend.condition().is_up() {
+        if held.is_none() && !backend.condition().passes() {
             // Back to what it counted as before anything was known; with probes their first result decides.
             backend.condition().set(backend.starts_up(), "name resolves", Instant::now());
         }

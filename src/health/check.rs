@@ -6,6 +6,8 @@ use std::time::Duration;
 use hyper::header::HeaderValue;
 use hyper::{Method, Uri};
 
+use super::agent::AgentCheck;
+
 /// How one pool's backends are checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
@@ -25,6 +27,8 @@ pub struct Check {
     pub rise: u32,
     /// Consecutive failures that take it down.
     pub fall: u32,
+    /// How its agent is asked; `None`: it has none.
+    pub agent: Option<AgentCheck>,
 }
 
 /// What is asked of a backend.

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
+use super::agent::Asking;
 use super::check::Check;
 use super::watch::Watch;
 use crate::announce::Version;
-use crate::backend::Backend;
+use crate::backend::{Advice, Backend};
 use crate::tls::Secure;
 
 /// The first probes of backends that appear together are spread over this time at most: all at once they
@@ -59,6 +60,8 @@ pub enum What {
         /// From connect to verdict.
         elapsed: Duration,
     },
+    /// Its agent has said something new, or there is none any more; the backend says so already.
+    Advised,
     /// The backend went up or down; its condition says so already.
     Changed {
         /// What it is now.
@@ -81,8 +84,8 @@ struct Running {
     target: Target,
     /// Whether a result has been had; outlives the loop when its check changes.
     decided: Arc<AtomicBool>,
-    /// Holds one task and aborts it on drop.
-    _task: JoinSet<()>,
+    /// Holds its tasks and aborts them on drop.
+    _tasks: JoinSet<()>,
 }
 
 impl Monitor {
@@ -124,12 +127,25 @@ impl Monitor {
 
     fn start(&mut self, target: Target, decided: Arc<AtomicBool>, delay: Duration) {
         let watch = Watch::new(target.clone(), Arc::clone(&decided), Arc::clone(&self.on_event));
-        let mut task = JoinSet::new();
-        task.spawn(watch.run(delay));
-        self.running.insert(target.backend.id(), Running { target, decided, _task: task });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(watch.run(delay));
+        match target.check.agent {
+            Some(agent) => {
+                tasks.spawn(Asking::new(target.clone(), agent, Arc::clone(&self.on_event)).run(delay));
+            }
+            None => self.forget_agent(&target.backend),
+        }
+        self.running.insert(target.backend.id(), Running { target, decided, _tasks: tasks });
+    }
+
+    fn forget_agent(&self, backend: &Arc<Backend>) {
+        if !backend.is_retired() && backend.heed(Advice::default(), None, Instant::now()) {
+            (self.on_event)(Event { backend: Arc::clone(backend), what: What::Advised });
+        }
     }
 
     fn release(&self, backend: &Arc<Backend>) {
+        self.forget_agent(backend);
         let reason = "not checked any more";
         let resolved = backend.address().is_some();
         if resolved && !backend.is_retired() && backend.condition().set(true, reason, Instant::now()) {

@@ -90,6 +90,7 @@ fn check(kind: Kind) -> Check {
         timeout: MS * 2_000,
         rise: 2,
         fall: 3,
+        agent: None,
     }
 }
 
@@ -210,6 +211,7 @@ async fn change(events: &mut mpsc::UnboundedReceiver<What>) -> (Vec<&'static str
         match tokio::time::timeout(MS * 10_000, events.recv()).await.unwrap().unwrap() {
             What::Probed { result, .. } => results.push(result),
             What::Changed { up, reason } => return (results, up, reason),
+            What::Advised => panic!("it has no agent"),
         }
     }
 }

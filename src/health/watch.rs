@@ -61,7 +61,7 @@ impl Watch {
         let result = verdict.as_ref().err().map_or("passed", Failure::result);
         (self.on_event)(self.event(What::Probed { result, elapsed: begun.elapsed() }));
         self.hint(&verdict);
-        let was_up = backend.condition().is_up();
+        let was_up = backend.condition().passes();
         let up = self.streak.feed(was_up, verdict.is_ok());
         self.decided.store(true, Ordering::Relaxed);
         let reason = match &verdict {
@@ -83,7 +83,7 @@ impl Watch {
             return sleep(check.fast_interval).await;
         }
         let backend = &self.target.backend;
-        let interval = if backend.condition().is_up() { check.interval } else { check.down_interval };
+        let interval = if backend.condition().passes() { check.interval } else { check.down_interval };
         let ended = Instant::now();
         let wanted = async {
             sleep_until(ended + WANTED_GAP.min(check.fast_interval)).await;
@@ -97,7 +97,7 @@ impl Watch {
     }
 
     fn is_in_maintenance(&self) -> bool {
-        self.target.backend.orders().is_maintenance()
+        self.target.backend.is_maintenance()
     }
 
     fn event(&self, what: What) -> Event {

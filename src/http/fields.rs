@@ -138,6 +138,13 @@ impl Fields {
         self.remove_kinds(Kinds::of(&[known]));
     }
 
+    /// Removes every field of a name, in any case.
+    pub fn remove_named(&mut self, name: &str) {
+        for field in &mut self.list {
+            field.live &= !read(&self.bytes, field).name.eq_ignore_ascii_case(name.as_bytes());
+        }
+    }
+
     /// Removes every field of these kinds.
     pub(super) fn remove_kinds(&mut self, doomed: Kinds) {
         if self.kinds.meets(doomed) {

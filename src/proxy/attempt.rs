@@ -242,6 +242,9 @@ impl Exchange<'_> {
         attempt.lease.backend().answered_in(u8::from(is_11));
         attempt.member.series.outcome(self.worker.index, Outcome::Code(status));
         attempt.member.series.response_time(self.worker.index, took);
+        if let Some(field) = &pool.load_header {
+            self.take_load(field, attempt);
+        }
         if is_failure(status) {
             let now = Moment::of(self.now);
             attempt.count(pool, now);
@@ -254,6 +257,17 @@ impl Exchange<'_> {
             attempt.count(pool, self.worker.clock.moment(self.now));
             attempt.lease.answered(took, self.now);
         }
+    }
+
+    /// Notes the load that a response reports, which is no client's business. What is no load says nothing.
+    #[inline(never)]
+    fn take_load(&mut self, field: &str, attempt: &Attempt<'_>) {
+        let fields = &mut self.scratch.response.fields;
+        let told = fields.by_name(field).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+        if let Some(load) = told.filter(|load| (0.0..=1.0).contains(load)) {
+            attempt.lease.backend().load().report(load, self.worker.clock.moment(self.now));
+        }
+        fields.remove_named(field);
     }
 
     /// Keeps new traffic from a backend that asks for it.

@@ -32,7 +32,7 @@ impl Bonds {
     pub(super) fn take(&mut self, route: &Route, blocks: &Blocks) -> Option<Box<Connection>> {
         let at = self.0.iter().position(|bond| bond.route == route.name && bond.pool == route.pool.name)?;
         let mut connection = self.0.remove(at).connection;
-        let leaves = connection.backend().is_retired() || connection.backend().orders().is_maintenance();
+        let leaves = connection.backend().is_retired() || connection.backend().is_maintenance();
         if leaves || !connection.is_silent(blocks) {
             connection.count_strays();
             return None;

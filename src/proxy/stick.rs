@@ -52,7 +52,7 @@ impl Exchange<'_> {
         let place = self.stuck.found?.place as usize;
         let member = pool.members.get(place)?;
         let backend = &member.backend;
-        if backend.orders().is_maintenance() {
+        if backend.is_maintenance() {
             return None;
         }
         let limit = match roster.places.iter().position(|candidate| *candidate == place) {

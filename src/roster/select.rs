@@ -10,6 +10,9 @@ use crate::resilience::Cause;
 /// In how many steps a share grows. Where a weight is smaller, all are multiplied for as long as one grows.
 const STEPS: u8 = 100;
 
+/// The whole of a share, as [`Seen::parts`] counts it.
+const WHOLE: u32 = 10_000;
+
 /// Growing shares are worked out anew at least and at most so often.
 const LOOK_MIN: Duration = Duration::from_millis(100);
 const LOOK_MAX: Duration = Duration::from_secs(1);
@@ -36,13 +39,29 @@ pub struct Seen {
     pub settled: bool,
     /// How much of its share it has, in percent.
     pub percent: u8,
-    /// What an operator ordered of it.
+    /// What an operator or its agent ordered of it.
     pub order: Order,
+    /// How much of its weight it is to have by its own word, in percent: of its agent, and of the load that it reports.
+    pub scale: u32,
+    /// The most requests in flight that its agent allows; 0: as many as the file.
+    pub limit: u32,
 }
 
 impl Seen {
     pub(super) fn is_usable(self) -> bool {
         self.up && self.out.is_none()
+    }
+
+    /// What is left of the file's weight, before its own word of how much it can do; 0: no new traffic.
+    pub(super) fn share(self, weight: u16) -> u16 {
+        if self.scale == 0 { 0 } else { self.order.share(weight) }
+    }
+
+    /// How much of its share it has, in ten-thousandths.
+    fn parts(self, panics: bool) -> u32 {
+        // In panic nobody is spared for having come up only now.
+        let percent = if panics { STEPS } else { self.percent };
+        self.scale * u32::from(percent)
     }
 }
 
@@ -87,8 +106,13 @@ impl Squad {
         };
         let paused = self.rules.passive.is_some() && member.backend.pause().left(now).is_some();
         let settled = start.is_none_or(|start| now.since(start) >= self.settle_time());
-        let (up, order) = (condition.is_up(), member.backend.orders().order());
-        Seen { up, out, proving, paused, settled, percent, order }
+        let (up, order, advice) =
+            (condition.is_up(), member.backend.order(), member.backend.agent().advice());
+        let left = if self.rules.loads { member.backend.load().leaves(now) } else { 100 };
+        let scale = u32::from(advice.percent) * u32::from(left) / 100;
+        // Rounding makes nobody drain who did not ask for it.
+        let scale = if advice.percent > 0 { scale.max(1) } else { 0 };
+        Seen { up, out, proving, paused, settled, percent, order, scale, limit: advice.limit }
     }
 
     /// Since when it is usable, if it was not at some time and is now.
@@ -102,14 +126,14 @@ impl Squad {
     /// ejected nor in maintenance.
     pub fn may_stay(&self, place: usize) -> bool {
         let Some(backend) = self.members.get(place).map(|member| &member.backend) else { return false };
-        backend.condition().is_up() && !backend.orders().is_maintenance() && !self.is_out(place)
+        backend.condition().is_up() && !backend.is_maintenance() && !self.is_out(place)
     }
 
     /// The candidates of what was seen.
     pub fn select(&self, seen: Vec<Seen>) -> Selection {
         let of = |priority: u8, usable: &dyn Fn(Seen) -> bool| {
             let all = self.members.iter().zip(&seen).enumerate();
-            let serves = |member: &Member, seen: &Seen| seen.order.share(member.weight) > 0;
+            let serves = |member: &Member, seen: &Seen| seen.share(member.weight) > 0;
             all.filter(|(_, (member, seen))| serves(member, seen))
                 .filter(|(_, (member, seen))| member.priority == priority && usable(**seen))
                 .map(|(place, _)| place)
@@ -136,7 +160,7 @@ impl Squad {
         }
         let candidates = self.candidates(&places, &seen, panics);
         // A trial is new traffic.
-        let serves = |place: &usize| seen[*place].order.share(self.members[*place].weight) > 0;
+        let serves = |place: &usize| seen[*place].share(self.members[*place].weight) > 0;
         let waits = |place: &usize| seen[*place].out.is_some() && serves(place);
         let trials = match self.is_tried_by_checks() {
             true => Vec::new(),
@@ -154,20 +178,26 @@ impl Squad {
     fn candidates(&self, places: &[usize], seen: &[Seen], panics: bool) -> Vec<Candidate> {
         let percent = |place: usize| if panics { STEPS } else { seen[place].percent };
         let proving = |place: usize| seen[place].proving && !panics;
-        let share = |place: usize| seen[place].order.share(self.members[place].weight);
+        let share = |place: usize| seen[place].share(self.members[place].weight);
         let heaviest = places.iter().map(|place| share(*place)).max().unwrap_or(1).max(1);
-        let grows = places.iter().any(|place| percent(*place) < STEPS);
-        let times = if grows { (u16::from(STEPS) / heaviest).max(1) } else { 1 };
+        let parts = |place: usize| seen[place].parts(panics);
+        let differs = places.iter().any(|place| parts(*place) != WHOLE);
+        let times = if differs { (u16::from(STEPS) / heaviest).max(1) } else { 1 };
         let some_proved = places.iter().any(|place| !proving(*place));
         let candidate = |place: &usize| {
             let (member, percent) = (&self.members[*place], percent(*place));
-            let whole = u32::from(share(*place)) * u32::from(times);
+            let whole = u64::from(share(*place)) * u64::from(times);
+            let limit = match (member.limit, seen[*place].limit) {
+                (0, limit) | (limit, 0) => limit,
+                (file, agent) => file.min(agent),
+            };
             let limit = match proving(*place) && some_proved {
                 true => 1,
-                false if member.limit == 0 => 0,
-                false => part(member.limit, percent).max(1),
+                false if limit == 0 => 0,
+                false => part(limit, percent).max(1),
             };
-            let weight = u16::try_from(part(whole, percent).max(1)).unwrap_or(u16::MAX);
+            let weight = whole * u64::from(parts(*place)) / u64::from(WHOLE);
+            let weight = u16::try_from(weight.max(1)).unwrap_or(u16::MAX);
             Candidate { backend: member.backend.clone(), weight, limit }
         };
         places.iter().map(candidate).collect()
@@ -186,9 +216,10 @@ impl Squad {
             [growing, proving, pause, self.settling_left(member, *seen, now), due].into_iter().flatten().min()
         };
         let soonest = self.members.iter().zip(seen).filter_map(of).min();
-        let latency = passive.filter(|passive| passive.latency_factor > 0.0).map(|_| LOOK_MAX);
+        let latency = passive.is_some_and(|passive| passive.latency_factor > 0.0);
+        let changes = (latency || self.rules.loads).then_some(LOOK_MAX);
         // A moment late rather than a moment early: early, it would be looked at twice.
-        [soonest, latency].into_iter().flatten().min().map(|left| left + Duration::from_millis(1))
+        [soonest, changes].into_iter().flatten().min().map(|left| left + Duration::from_millis(1))
     }
 
     /// How long it takes until a usable backend has settled.
@@ -208,10 +239,14 @@ impl Squad {
     /// What is shown of a member beside up and down, and why.
     pub fn aside(&self, place: usize, seen: Seen) -> Option<(State, String)> {
         let (passive, member) = (self.rules.passive.as_ref(), self.members.get(place)?);
+        let by_agent = || format!("agent: {}", member.backend.agent().said().as_deref().unwrap_or_default());
+        let is_operators = member.backend.orders().order().duty == seen.order.duty;
+        let ordered = || if is_operators { ORDERED.to_owned() } else { by_agent() };
         match seen.order.duty {
+            Duty::Ready if seen.scale == 0 => return Some((State::Drain, by_agent())),
             Duty::Ready => {}
-            Duty::Drain => return Some((State::Drain, ORDERED.to_owned())),
-            Duty::Maintenance => return Some((State::Maintenance, ORDERED.to_owned())),
+            Duty::Drain => return Some((State::Drain, ordered())),
+            Duty::Maintenance => return Some((State::Maintenance, ordered())),
         }
         match (seen.out, passive) {
             (Some(_), Some(passive)) => {
@@ -229,6 +264,7 @@ impl Squad {
             _ if seen.percent < STEPS => {
                 Some((State::SlowStart, format!("comes up: {} % of its share", seen.percent)))
             }
+            _ if member.backend.agent().advice().percent != 100 => Some((State::Up, by_agent())),
             _ => None,
         }
     }

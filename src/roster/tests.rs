@@ -5,6 +5,7 @@ use std::thread;
 use super::*;
 use crate::backend::{Duty, Identity, Order, State, epoch};
 
+mod own_word;
 mod tiers;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -23,6 +24,7 @@ fn rules() -> Rules {
         panic_threshold: 0.0,
         passive: Some(Passive::default()),
         checked: false,
+        loads: false,
     }
 }
 

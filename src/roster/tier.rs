@@ -50,7 +50,7 @@ impl Squad {
 
     /// The lowest priority that has somebody who is to serve and whom this fits.
     pub(super) fn first_of(&self, seen: &[Seen], fits: impl Fn(&Member, &Seen) -> bool) -> Option<u8> {
-        let all = self.members.iter().zip(seen).filter(|(member, seen)| seen.order.share(member.weight) > 0);
+        let all = self.members.iter().zip(seen).filter(|(member, seen)| seen.share(member.weight) > 0);
         all.filter(|(member, seen)| fits(member, seen)).map(|(member, _)| member.priority).min()
     }
 

@@ -47,8 +47,13 @@ fn one_seed_is_one_run() {
     // With everything that helps at work, too.
     let mut ill = one.clone();
     ill.servers[1] = ill.servers[1].clone().with(5 * SECOND, 8 * SECOND, FaultKind::Dead);
-    let rules =
-        Rules { slow_start: 5 * SECOND, panic_threshold: 0.0, passive: Some(passive()), checked: false };
+    let rules = Rules {
+        slow_start: 5 * SECOND,
+        panic_threshold: 0.0,
+        passive: Some(passive()),
+        checked: false,
+        loads: false,
+    };
     ill.help = Some(Help { rules, retry: Policy::default(), budget: 0.2 });
     let first = played(&ill, "random");
     assert_eq!(first, played(&ill, "random"));

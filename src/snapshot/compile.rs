@@ -130,6 +130,7 @@ fn compile_pool(
             config::PassHost::Fixed(host) => HostPolicy::Fixed(host.as_str().into()),
         },
         protocol: rules::protocol(pool),
+        load_header: pool.load_header.as_deref().map(Into::into),
         announce: match pool.proxy_protocol {
             config::SendProxy::Off => None,
             config::SendProxy::V1 => Some(announce::Version::V1),

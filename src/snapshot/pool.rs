@@ -35,6 +35,8 @@ pub struct Pool {
     pub pass_host: HostPolicy,
     /// What is spoken to its backends.
     pub protocol: Protocol,
+    /// The field by which its backends report their load; `None`: they do not.
+    pub load_header: Option<Box<str>>,
     /// How its backends are told who the client is, before the first byte; `None`: not at all.
     pub announce: Option<announce::Version>,
     /// Every backend, in the order of the file.

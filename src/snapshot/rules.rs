@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use super::pool::{Member, Pool};
 use crate::config;
-use crate::health::{Check, GrpcCheck, HttpCheck, Kind};
+use crate::health::{AgentCheck, Check, GrpcCheck, HttpCheck, Kind};
 use crate::http::Underscores;
 use crate::queue::Class;
 use crate::resilience::{Passive, Policy};
@@ -30,6 +30,7 @@ pub(super) fn squad(
         panic_threshold: pool.panic_threshold,
         passive: pool.passive.as_ref().map(passive),
         checked: pool.health.is_some(),
+        loads: pool.load_header.is_some(),
     };
     let member = |member: &Member| roster::Member {
         backend: Arc::clone(&member.backend),
@@ -122,6 +123,7 @@ pub(super) fn check(health: &config::Health) -> Check {
         timeout: health.timeout,
         rise: health.rise,
         fall: health.fall,
+        agent: health.agent.map(|agent| AgentCheck { port: agent.port, interval: agent.interval }),
     }
 }
 

@@ -43,6 +43,7 @@ mod limits;
 mod logins;
 mod metrics;
 mod outage;
+mod own_word;
 mod passive;
 mod pauses;
 mod proxy_haproxy;

@@ -20,6 +20,7 @@ pub(crate) fn defaults() -> Help {
         panic_threshold: 0.0,
         passive: Some(Passive::default()),
         checked: false,
+        loads: false,
     };
     Help { rules, retry: Policy::default(), budget: 0.2 }
 }

@@ -76,6 +76,8 @@ fn view() -> PoolView {
         drained: false,
         backup: true,
         priority: 1,
+        agent: None,
+        load: None,
         state: "down".to_owned(),
         reason: "status \u{1b}[31m503".to_owned(),
         in_flight: 0,

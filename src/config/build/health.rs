@@ -1,7 +1,7 @@
 //! `[pool.NAME.health]`
 
 use super::pool::to_u32;
-use crate::config::model::{Health, HealthKind};
+use crate::config::model::{Agent, Health, HealthKind};
 use crate::config::report::{Code, Diagnostic, Findings};
 use crate::config::walk::{Section, Value};
 
@@ -41,6 +41,22 @@ pub(super) fn build(section: &Section, pool: &Section, findings: &mut Findings) 
         rise: section.number("rise").map_or(1, to_u32),
         fall: section.number("fall").map_or(1, to_u32),
         initial_up: section.text("initial") != Some("down"),
+        agent: section
+            .given("agent")
+            .and_then(|_| section.table("agent"))
+            .map(|section| agent(section, findings)),
+    }
+}
+
+fn agent(section: &Section, findings: &mut Findings) -> Agent {
+    if section.given("port").is_none() {
+        let message = "[pool.NAME.health.agent] lacks `port`";
+        let one = Diagnostic::error(Code::MissingKey, section.span.clone(), message);
+        findings.push(one.label("`port` is missing").help(Some("the port that the agents listen on")));
+    }
+    Agent {
+        port: section.number("port").and_then(|port| u16::try_from(port).ok()).unwrap_or_default(),
+        interval: section.duration("interval").unwrap_or_default(),
     }
 }
 

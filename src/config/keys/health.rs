@@ -1,6 +1,6 @@
 //! `[pool.NAME.health]`
 
-use super::{Key, Kind, NONE, Preset, STREAK_MAX, Syntax, key, later};
+use super::{Key, Kind, NONE, Preset, STREAK_MAX, Syntax, key};
 
 pub(super) static HEALTH: &[Key] = &[
     key(
@@ -71,10 +71,26 @@ pub(super) static HEALTH: &[Key] = &[
         "\"up\"",
         "The state before the first result; in either case the first result alone decides.",
     ),
-    Key { name: "agent", kind: Kind::Later("table", AGENT), default: NONE, doc: "HAProxy's agent line." },
+    Key {
+        name: "agent",
+        kind: Kind::Table(AGENT),
+        default: NONE,
+        doc: "A program beside each backend that says by one line over TCP how much weight it is to have, and whether: \
+              HAProxy's agent-check (\"75%\", \"drain\", \"down#reason\", …). See health.md, «Agents».",
+    },
 ];
 
 static AGENT: &[Key] = &[
-    later("port", "integer", "none", "Where the agent listens."),
-    later("interval", "duration", "none", "Between questions."),
+    Key {
+        name: "port",
+        kind: Kind::Integer { min: 1, max: 65535 },
+        default: Preset::Words("none: it must stand in the table"),
+        doc: "Where the agent listens, on the backend's own address.",
+    },
+    key(
+        "interval",
+        Kind::Duration { zero: false },
+        "\"5s\"",
+        "Between questions, with 10 % jitter; each may take `timeout`.",
+    ),
 ];

@@ -35,6 +35,17 @@ pub struct Health {
     pub fall: u32,
     /// Default true.
     pub initial_up: bool,
+    /// `None`: none is asked.
+    pub agent: Option<Agent>,
+}
+
+/// `health.agent`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Agent {
+    /// On the backend's own address.
+    pub port: u16,
+    /// Default 5 s.
+    pub interval: Duration,
 }
 
 /// `health.type`

@@ -41,3 +41,26 @@ fn spares_have_a_priority_and_backup_is_the_first() {
         ["5:1 no-active-backend"]
     );
 }
+
+#[test]
+fn a_load_is_reported_in_a_field_that_nobody_else_needs() {
+    let with = |value: &str| format!("{SMALL}load_header = {value}\n");
+    assert_eq!(config(SMALL).pools[0].load_header, None);
+    assert_eq!(config(&with("'X-Backend-Load'")).pools[0].load_header.as_deref(), Some("x-backend-load"));
+    for value in ["''", "'a b'", "'x:y'", "'Content-Length'", "'transfer-encoding'", "'Set-Cookie'"] {
+        assert_eq!(found(&with(value)), ["6:15 bad-value"], "{value}");
+    }
+}
+
+#[test]
+fn an_agent_has_a_port_and_is_asked_every_five_seconds() {
+    let with = |agent: &str| format!("{SMALL}[pool.crm.health]\nagent = {agent}\n");
+    let read = |agent: &str| config(&with(agent)).pools[0].health.clone().unwrap().agent;
+    let seconds = Duration::from_secs;
+    assert_eq!(read("{ port = 9001 }"), Some(Agent { port: 9001, interval: seconds(5) }));
+    assert_eq!(read("{ port = 1, interval = '2s' }"), Some(Agent { port: 1, interval: seconds(2) }));
+    assert_eq!(config(&format!("{SMALL}[pool.crm.health]\n")).pools[0].health.clone().unwrap().agent, None);
+    assert_eq!(found(&with("{}")), ["7:9 missing-key"]);
+    assert_eq!(found(&with("{ port = 0 }")), ["7:18 bad-value"]);
+    assert_eq!(found(&with("{ port = 9, interval = '0s' }")), ["7:32 bad-value"]);
+}
