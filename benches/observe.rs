@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use equipoise::backend::{Backend, Identity};
-use equipoise::observe::{Distribution, Histogram, MethodLabel, Metrics, Objective, Outcome};
+use equipoise::observe::{Distribution, Form, Histogram, MethodLabel, Metrics, Objective, Outcome, Phase};
 
 fn record(c: &mut Criterion) {
     let mut group = c.benchmark_group("observe");
@@ -40,18 +40,19 @@ fn record(c: &mut Criterion) {
 fn scrape(c: &mut Criterion) {
     let metrics = Metrics::new(2);
     let routes = (0..1_000).map(|n| metrics.route("web", &format!("route-{n}"))).collect::<Vec<_>>();
-    let backends = (0..64).map(|n| metrics.backend(&backend(n), Instant::now())).collect::<Vec<_>>();
+    let backends = (0..1_000).map(|n| metrics.backend(&backend(n), Instant::now())).collect::<Vec<_>>();
     for worker in 0..2 {
         for route in &routes {
             route.request(worker, MethodLabel::Get, 200, Duration::from_millis(3));
+            Phase::ALL.iter().for_each(|&phase| route.phases(worker).took(phase, Duration::from_millis(1)));
         }
         for backend in &backends {
             backend.outcome(worker, Outcome::Code(200));
             backend.response_time(worker, Duration::from_millis(3));
         }
     }
-    c.bench_function("observe/scrape of 1,000 routes and 64 backends", |b| {
-        b.iter(|| metrics.render(Instant::now()).map(|text| text.len()));
+    c.bench_function("observe/scrape of 1,000 routes and 1,000 backends", |b| {
+        b.iter(|| metrics.render(Instant::now(), Form::OpenMetrics).len());
     });
 }
 

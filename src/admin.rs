@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::observe::{Happenings, Metrics};
 
+mod accept;
 mod answer;
 mod guard;
 mod live;

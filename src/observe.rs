@@ -13,6 +13,7 @@
 mod account;
 mod accounts;
 mod clock;
+mod coarse;
 mod collect;
 mod family;
 mod happenings;
@@ -26,6 +27,7 @@ mod process;
 mod ring;
 mod series;
 mod shard;
+mod sheet;
 mod tally;
 
 #[cfg(test)]
@@ -33,16 +35,19 @@ mod tests;
 
 pub use account::{Account, Whose};
 pub use accounts::MAX_ABSENT;
-pub use family::{ALL as FAMILIES, Family};
+pub use family::{ALL as FAMILIES, Family, Kind};
 pub use happenings::{Happening, Happenings, MAX_HAPPENINGS};
 pub use histogram::{Distribution, EXPORTED_BOUNDS, Histogram};
 pub use journal::{Foreign, Journal};
-pub use label::{CLIENT_LEFT, CheckResult, Ejection, Handshake, MethodLabel, Outcome, Reason, RetryReason};
+pub use label::{
+    CLIENT_LEFT, CheckResult, Ejection, Handshake, MethodLabel, Outcome, Phase, Reason, RetryReason,
+};
 pub use ledger::{Availability, Ledger, MAX_OUTAGES, Outage, Stamp, Standing};
 pub use metrics::Metrics;
 pub use objective::{Budgets, Burn, Objective};
 pub use series::{
-    BackendSeries, CertificateLabel, ListenerSeries, LogSeries, PoolSeries, RouteAccount, RouteSeries,
+    BackendSeries, CertificateLabel, ListenerSeries, LogSeries, Phases, PoolSeries, RouteAccount, RouteSeries,
 };
 pub use shard::{Count, Sharded};
+pub use sheet::Form;
 pub use tally::Tally;

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::page::{self, File};
 use super::reply::{Answer, TEXT, error, events, json, plain, refused};
-use super::{Desk, EventView, Findings, Reload, guard, orders, stream};
+use super::{Desk, EventView, Findings, Reload, accept, guard, orders, stream};
 
 /// Bytes of a request's body. One that nobody reads is taken off the connection all the same, so that the next
 /// request can follow.
@@ -59,7 +60,7 @@ pub(super) async fn answer(
         }
         Some(Page::File(file)) => page::give(file, &head.headers),
         Some(Page::Stream) => follow(desk, ending),
-        Some(page) => show(desk, &page, &head.uri),
+        Some(page) => show(desk, &page, &head),
     };
     let fields = answer.headers_mut();
     fields.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
@@ -121,12 +122,15 @@ fn order(desk: &Desk, pool: &str, backend: &str, body: &[u8]) -> Answer {
 }
 
 /// The pages that change nothing.
-fn show(desk: &Desk, page: &Page<'_>, target: &Uri) -> Answer {
+fn show(desk: &Desk, page: &Page<'_>, head: &Parts) -> Answer {
     match page {
-        Page::Metrics => match desk.house.metrics().render(Instant::now()) {
-            Ok(text) => plain(StatusCode::OK, prometheus::TEXT_FORMAT, text),
-            Err(cause) => error(StatusCode::INTERNAL_SERVER_ERROR, &cause.to_string()),
-        },
+        Page::Metrics => {
+            let form = accept::form(&head.headers);
+            let mut answer =
+                plain(StatusCode::OK, form.content_type(), desk.house.metrics().render(Instant::now(), form));
+            answer.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+            answer
+        }
         Page::Healthy => plain(StatusCode::OK, TEXT, "healthy\n"),
         Page::Ready if desk.house.metrics().is_ready() => plain(StatusCode::OK, TEXT, "ready\n"),
         Page::Ready => plain(StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n"),
@@ -134,7 +138,7 @@ fn show(desk: &Desk, page: &Page<'_>, target: &Uri) -> Answer {
         Page::Routes => json(StatusCode::OK, &json!({ "routes": desk.house.routes() })),
         Page::Listeners => json(StatusCode::OK, &json!({ "listeners": desk.house.listeners() })),
         Page::Config => json(StatusCode::OK, &desk.house.config()),
-        Page::Events => happened(desk, target.query()),
+        Page::Events => happened(desk, head.uri.query()),
         Page::Pool(name) => {
             let name = percent_decoded(name);
             let pool = desk.house.pools().into_iter().find(|pool| Some(&pool.name) == name.as_ref());

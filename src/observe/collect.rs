@@ -1,57 +1,29 @@
-//! The scrape: shards summed into metric families.
+//! The scrape: shards summed into samples.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::time::Instant;
 
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::{Bucket, Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
-
 use super::family::{self, Family};
-use super::histogram::{Distribution, EXPORTED_BOUNDS};
-use super::label::{CheckResult, Ejection, Handshake, Reason, RetryReason, slot_label};
+use super::label::{CheckResult, Ejection, Handshake, Phase, Reason, RetryReason, slot_label};
 use super::ledger::Availability;
 use super::metrics::Metrics;
 use super::objective::{Budgets, Burn};
 use super::process::Process;
 use super::series::BackendSeries;
+use super::sheet::{Form, Sheet};
 use crate::backend::State;
 
-/// One scrape at one instant.
-pub(super) struct Scrape {
-    metrics: Arc<Metrics>,
-    now: Instant,
-    descs: Vec<Desc>,
-}
-
-impl Scrape {
-    pub(super) fn new(metrics: Arc<Metrics>, now: Instant) -> Result<Self, prometheus::Error> {
-        let desc = |family: &&Family| {
-            let labels = family.labels.iter().map(|&label| label.to_owned()).collect();
-            Desc::new(family.name.to_owned(), family.help.to_owned(), labels, HashMap::new())
-        };
-        let descs = family::ALL.iter().map(desc).collect::<Result<_, _>>()?;
-        Ok(Self { metrics, now, descs })
+/// All that there is to tell, at one instant.
+pub(super) fn scrape(metrics: &Metrics, now: Instant, form: Form) -> String {
+    let mut sheet = Sheet::new(form);
+    whole(&mut sheet, metrics);
+    listeners(&mut sheet, metrics);
+    routes(&mut sheet, metrics, now);
+    pools(&mut sheet, metrics, now);
+    for series in metrics.live_backends() {
+        backend(&mut sheet, &series, now);
     }
-}
-
-impl Collector for Scrape {
-    fn desc(&self) -> Vec<&Desc> {
-        self.descs.iter().collect()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let mut sheet = Sheet::default();
-        whole(&mut sheet, &self.metrics);
-        listeners(&mut sheet, &self.metrics);
-        routes(&mut sheet, &self.metrics, self.now);
-        pools(&mut sheet, &self.metrics, self.now);
-        for series in self.metrics.live_backends() {
-            backend(&mut sheet, &series, self.now);
-        }
-        process(&mut sheet, &Process::read());
-        sheet.families()
-    }
+    process(&mut sheet, &Process::read());
+    sheet.text()
 }
 
 fn whole(sheet: &mut Sheet, metrics: &Metrics) {
@@ -115,7 +87,13 @@ fn routes(sheet: &mut Sheet, metrics: &Metrics, now: Instant) {
             let labels = [listener, route, method.name(), &slot_label(slot)];
             sheet.add(&family::HTTP_REQUESTS, &labels, count as f64);
         });
-        sheet.add_distribution(&family::HTTP_DURATION, &[listener, route], &series.durations());
+        sheet.add_histogram(&family::HTTP_DURATION, &[listener, route], &(&series.durations()).into());
+        for &phase in Phase::ALL {
+            let read = series.phase(phase);
+            if read.count > 0 {
+                sheet.add_histogram(&family::PHASES, &[listener, route, phase.name()], &read);
+            }
+        }
     }
     for route in metrics.route_accounts() {
         let (account, name) = (route.account(), route.route());
@@ -141,7 +119,7 @@ fn pools(sheet: &mut Sheet, metrics: &Metrics, now: Instant) {
         }
         sheet.add(&family::RETRY_BUDGET_EXHAUSTED, &[pool], series.budget_exhaustions() as f64);
         sheet.add(&family::QUEUE_LENGTH, &[pool], series.waiting() as f64);
-        sheet.add_distribution(&family::QUEUE_SECONDS, &[pool], &series.waits());
+        sheet.add_histogram(&family::QUEUE_SECONDS, &[pool], &(&series.waits()).into());
         sheet.add(&family::POOL_PANIC, &[pool], f64::from(series.is_panicking()));
         if let Some(figures) = series.availability(now) {
             sheet.add(&family::POOL_UP, &[pool], f64::from(figures.up));
@@ -165,7 +143,7 @@ fn backend(sheet: &mut Sheet, series: &BackendSeries, now: Instant) {
     series.each_count(|slot, count| {
         sheet.add(&family::BACKEND_REQUESTS, &[pool, name, &slot_label(slot)], count as f64);
     });
-    sheet.add_distribution(&family::BACKEND_RESPONSE, &[pool, name], &series.response_times());
+    sheet.add_histogram(&family::BACKEND_RESPONSE, &[pool, name], &(&series.response_times()).into());
     sheet.add(&family::BACKEND_IN_FLIGHT, &[pool, name], f64::from(backend.in_flight()));
     let idle = backend.idle_connections();
     let active = backend.connections().saturating_sub(idle);
@@ -239,41 +217,7 @@ static ROUTE_AVAILABILITY: AvailabilityFamilies = [
     &family::ROUTE_MTTR,
 ];
 
-/// The families as they fill. One without a sample never appears, as the format wants it.
-#[derive(Default)]
-struct Sheet(BTreeMap<&'static str, MetricFamily>);
-
 impl Sheet {
-    fn add(&mut self, family: &'static Family, values: &[&str], value: f64) {
-        let mut metric = Metric::from_label(label_pairs(family, values));
-        if family.kind == MetricType::COUNTER {
-            let mut counter = Counter::default();
-            counter.set_value(value);
-            metric.set_counter(counter);
-        } else {
-            let mut gauge = Gauge::default();
-            gauge.set_value(value);
-            metric.set_gauge(gauge);
-        }
-        self.push(family, metric);
-    }
-
-    fn add_distribution(&mut self, family: &'static Family, values: &[&str], read: &Distribution) {
-        let bucket = |(bound, count)| {
-            let mut bucket = Bucket::default();
-            bucket.set_upper_bound(bound);
-            bucket.set_cumulative_count(count);
-            bucket
-        };
-        let mut histogram = prometheus::proto::Histogram::default();
-        histogram.set_bucket(EXPORTED_BOUNDS.into_iter().zip(read.exported()).map(bucket).collect());
-        histogram.set_sample_count(read.count());
-        histogram.set_sample_sum(read.sum_seconds());
-        let mut metric = Metric::from_label(label_pairs(family, values));
-        metric.set_histogram(histogram);
-        self.push(family, metric);
-    }
-
     fn add_availability(&mut self, families: &AvailabilityFamilies, values: &[&str], read: &Availability) {
         let figures = [
             Some(read.uptime.as_secs_f64()),
@@ -304,31 +248,4 @@ impl Sheet {
             self.add(remaining, of, burn.remaining);
         }
     }
-
-    fn push(&mut self, family: &'static Family, metric: Metric) {
-        let entry = self.0.entry(family.name).or_insert_with(|| {
-            let mut made = MetricFamily::default();
-            made.set_name(family.name.to_owned());
-            made.set_help(family.help.to_owned());
-            made.set_field_type(family.kind);
-            made
-        });
-        entry.mut_metric().push(metric);
-    }
-
-    fn families(self) -> Vec<MetricFamily> {
-        self.0.into_values().collect()
-    }
-}
-
-/// A label without a value is left out: to Prometheus it is the same, and it reads better.
-fn label_pairs(family: &Family, values: &[&str]) -> Vec<LabelPair> {
-    debug_assert_eq!(family.labels.len(), values.len(), "{}", family.name);
-    let pair = |(name, value): (&&str, &&str)| {
-        let mut pair = LabelPair::default();
-        pair.set_name((*name).to_owned());
-        pair.set_value((*value).to_owned());
-        pair
-    };
-    family.labels.iter().zip(values).filter(|(_, value)| !value.is_empty()).map(pair).collect()
 }

@@ -58,6 +58,9 @@ const CELLS: usize = ((LAST_NS.ilog2() - FIRST_OCTAVE + 1) << CELL_BITS) as usiz
 /// Cell → the bucket of its smallest value.
 static CELL_BUCKET: [u16; CELLS] = cells();
 
+/// Fine bucket → the exported one that it is part of.
+static COARSE: [u8; FINE + 1] = coarse();
+
 /// Durations counted by one writer.
 #[derive(Debug)]
 pub struct Histogram {
@@ -174,6 +177,11 @@ impl Distribution {
     }
 }
 
+/// The place of the first of [`EXPORTED_BOUNDS`] that is not below; one beyond the last where there is none.
+pub(super) fn exported_bucket(ns: u64) -> usize {
+    usize::from(COARSE[bucket_of(ns)])
+}
+
 fn bucket_of(ns: u64) -> usize {
     if ns <= EXPORTED_NS[0] {
         return 0;
@@ -238,6 +246,19 @@ const fn bounds() -> [u64; FINE] {
         at += 1;
     }
     bounds
+}
+
+const fn coarse() -> [u8; FINE + 1] {
+    let mut table = [EXPORTED_NS.len() as u8; FINE + 1];
+    let (mut fine, mut exported) = (0, 0);
+    while fine < FINE {
+        while EXPORTED_NS[exported] < BOUNDS[fine] {
+            exported += 1;
+        }
+        table[fine] = exported as u8;
+        fine += 1;
+    }
+    table
 }
 
 /// The n-th root of `x` >= 1, by Newton's method from above (`powf` is not const).

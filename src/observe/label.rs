@@ -298,6 +298,20 @@ closed_set! {
 }
 
 closed_set! {
+    /// Where a request spends its time.
+    Phase {
+        /// In the pool's queue; of those that had to wait.
+        Queue = "queue",
+        /// To a connection with the backend of the last try, earlier ones included; of those for which none was at hand.
+        Connect = "connect",
+        /// From there to the head of the response; the request's body is sent meanwhile.
+        FirstByte = "first_byte",
+        /// From there to the last byte of the response.
+        Transfer = "transfer",
+    }
+}
+
+closed_set! {
     /// Why a request was tried again.
     RetryReason {
         /// Nothing of the request had been sent.

@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use prometheus::{Registry, TextEncoder};
-
 use super::account::Whose;
 use super::accounts::Accounts;
-use super::collect::Scrape;
+use super::collect;
 use super::journal::Journal;
 use super::series::{BackendSeries, ListenerSeries, LogSeries, PoolSeries, RouteAccount, RouteSeries};
+use super::sheet::Form;
 use crate::backend::Backend;
 
 /// Every series of the process.
@@ -265,14 +264,9 @@ impl Metrics {
         self.reloads_rejected.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Everything in the Prometheus text format, version 0.0.4. Sums the shards; for the control thread.
-    ///
-    /// # Errors
-    /// When a family breaks a rule of the format, which a test excludes for all that are known.
-    pub fn render(self: &Arc<Self>, now: Instant) -> Result<String, prometheus::Error> {
-        let registry = Registry::new();
-        registry.register(Box::new(Scrape::new(Arc::clone(self), now)?))?;
-        TextEncoder::new().encode_to_string(&registry.gather())
+    /// Everything, as one page. Sums the shards; for the control thread.
+    pub fn render(&self, now: Instant, form: Form) -> String {
+        collect::scrape(self, now, form)
     }
 
     pub(super) fn configuration(&self) -> Configuration {

@@ -6,18 +6,21 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::account::Account;
+use super::coarse::CoarseHistogram;
 use super::histogram::{Distribution, Histogram};
 use super::label::{
-    CODE_SLOTS, CheckResult, Ejection, Handshake, MethodLabel, OUTCOME_SLOTS, Outcome, Reason, RetryReason,
-    code_slot, each_shown,
+    CODE_SLOTS, CheckResult, Ejection, Handshake, MethodLabel, OUTCOME_SLOTS, Outcome, Phase, Reason,
+    RetryReason, code_slot, each_shown,
 };
 use super::shard::{Count, Sharded};
 use crate::backend::Backend;
 
 mod accounts;
+mod phases;
 mod waits;
 
 pub use accounts::RouteAccount;
+pub use phases::Phases;
 
 /// Allocated by the shard's writer at its first use: a thousand routes that see no traffic cost little.
 type Lazy<T> = OnceLock<Box<T>>;
@@ -165,6 +168,7 @@ pub struct RouteSeries {
 struct RouteShard {
     methods: [Lazy<Counts<CODE_SLOTS>>; MethodLabel::ALL.len()],
     durations: Lazy<Histogram>,
+    phases: Lazy<[CoarseHistogram; Phase::COUNT]>,
     broken: Count,
 }
 

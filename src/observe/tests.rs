@@ -38,6 +38,7 @@ fn busy() -> (Arc<Metrics>, Vec<Arc<dyn std::any::Any>>, Instant) {
         listener.handshake(worker, Handshake::Resumed);
         route.request(worker, MethodLabel::Get, 200, Duration::from_millis(3));
         route.request(worker, MethodLabel::of(b"BREW"), 799, Duration::from_secs(90));
+        Phase::ALL.iter().for_each(|&phase| route.phases(worker).took(phase, Duration::from_millis(4)));
         series.outcome(worker, Outcome::Code(200));
         series.outcome(worker, Outcome::ConnectError);
         series.response_time(worker, Duration::from_millis(2));
@@ -69,7 +70,7 @@ fn busy() -> (Arc<Metrics>, Vec<Arc<dyn std::any::Any>>, Instant) {
 #[test]
 fn the_scrape_sums_the_shards() {
     let (metrics, _held, now) = busy();
-    let text = metrics.render(now).unwrap();
+    let text = metrics.render(now, Form::Text);
     for line in [
         r#"equipoise_http_requests_total{listener="web",route="api",method="GET",code="200"} 2"#,
         r#"equipoise_http_requests_total{listener="web",route="api",method="other",code="other"} 2"#,
@@ -80,6 +81,9 @@ fn the_scrape_sums_the_shards() {
         r#"equipoise_http_request_duration_seconds_bucket{listener="web",route="api",le="60"} 3"#,
         r#"equipoise_http_request_duration_seconds_bucket{listener="web",route="api",le="+Inf"} 5"#,
         r#"equipoise_http_request_duration_seconds_count{listener="web",route="api"} 5"#,
+        r#"equipoise_request_phase_seconds_bucket{listener="web",route="api",phase="queue",le="0.0025"} 0"#,
+        r#"equipoise_request_phase_seconds_bucket{listener="web",route="api",phase="transfer",le="0.005"} 2"#,
+        r#"equipoise_request_phase_seconds_sum{listener="web",route="api",phase="connect"} 0.008"#,
         r#"equipoise_http_request_bytes_total{listener="web"} 200"#,
         r#"equipoise_http_response_bytes_total{listener="web"} 2000"#,
         r#"equipoise_connections_open{listener="web"} 1"#,
@@ -126,9 +130,75 @@ fn the_scrape_sums_the_shards() {
 }
 
 #[test]
+fn openmetrics_tells_the_same_in_its_own_way() {
+    let (metrics, _held, now) = busy();
+    let page = metrics.render(now, Form::OpenMetrics);
+    assert!(page.ends_with("\n# EOF\n"));
+    for line in [
+        "# TYPE equipoise_http_requests counter",
+        "# TYPE equipoise_http_request_bytes counter",
+        "# UNIT equipoise_http_request_bytes bytes",
+        "# UNIT equipoise_request_phase_seconds seconds",
+        "# UNIT equipoise_backend_availability_ratio ratio",
+        r#"equipoise_http_requests_total{listener="web",route="api",method="GET",code="200"} 2"#,
+        r#"equipoise_http_request_duration_seconds_bucket{listener="web",route="api",le="60.0"} 3"#,
+        r#"equipoise_http_request_duration_seconds_bucket{listener="web",route="api",le="0.0025"} 1"#,
+    ] {
+        assert!(has(&page, line), "missing {line} in\n{page}");
+    }
+    let samples = |page: &str| {
+        let kept = page.lines().filter(|line| !line.starts_with('#') && !line.starts_with("process_"));
+        kept.map(|line| line.replace(".0\"}", "\"}")).collect::<Vec<_>>()
+    };
+    assert_eq!(samples(&page), samples(&metrics.render(now, Form::Text)));
+    // Every family stands in one piece, under a name of its own.
+    let mut names: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    assert_eq!(names.len(), FAMILIES.len());
+    names.dedup_by_key(|line| line.split(' ').next().unwrap());
+    assert_eq!(names.len(), FAMILIES.len());
+}
+
+/// The control thread is busy so long with a scrape; workers are not asked.
+#[test]
+fn a_scrape_of_a_thousand_backends_is_cheap() {
+    let (metrics, now) = (Metrics::new(4), Instant::now());
+    let route = metrics.route("web", "api");
+    let held: Vec<_> = (0..1_000)
+        .map(|n| {
+            let name = format!("app{n}").into();
+            let backend =
+                Backend::new(Identity { pool: "crm".into(), name, address: "10.0.0.1:80".into() }, true);
+            metrics.backend(&backend, now)
+        })
+        .collect();
+    for worker in 0..4 {
+        for series in &held {
+            series.outcome(worker, Outcome::Code(200));
+            series.response_time(worker, Duration::from_millis(2));
+        }
+        Phase::ALL.iter().for_each(|&phase| route.phases(worker).took(phase, Duration::from_millis(1)));
+    }
+    let spent = || {
+        let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Duration::new(spent.tv_sec as u64, spent.tv_nsec as u32)
+    };
+    // The first may fault pages in.
+    let best = (0..3).map(|_| {
+        let began = spent();
+        let page = metrics.render(now, Form::OpenMetrics);
+        assert!(page.matches("equipoise_backend_response_seconds_count").count() == 1_000);
+        assert_eq!(page.matches("equipoise_request_phase_seconds_count").count(), 4, "of the route alone");
+        spent() - began
+    });
+    let best = best.min().unwrap();
+    println!("{best:?} of CPU time");
+    assert!(best < Duration::from_millis(200), "{best:?}");
+}
+
+#[test]
 fn promtool_finds_nothing_to_say() {
     let (metrics, _held, now) = busy();
-    let text = metrics.render(now).unwrap();
+    let text = metrics.render(now, Form::Text);
     for family in FAMILIES {
         assert!(text.contains(&format!("# HELP {} ", family.name)), "{} has no sample here", family.name);
     }
@@ -165,9 +235,9 @@ fn series_live_as_long_as_somebody_holds_them() {
     let route = metrics.route("web", "api");
     assert!(Arc::ptr_eq(&route, &metrics.route("web", "api")), "carried over");
     route.request(0, MethodLabel::Get, 200, Duration::ZERO);
-    assert!(metrics.render(Instant::now()).unwrap().contains(r#"route="api""#));
+    assert!(metrics.render(Instant::now(), Form::Text).contains(r#"route="api""#));
     drop(route);
-    assert!(!metrics.render(Instant::now()).unwrap().contains(r#"route="api""#));
+    assert!(!metrics.render(Instant::now(), Form::Text).contains(r#"route="api""#));
 }
 
 #[test]
@@ -178,11 +248,11 @@ fn two_backends_under_the_same_labels_show_the_newest_alone() {
     let new_series = metrics.backend(&new, now);
     old_series.outcome(0, Outcome::Code(200));
     new_series.outcome(0, Outcome::Code(404));
-    let text = metrics.render(now).unwrap();
+    let text = metrics.render(now, Form::Text);
     assert!(text.contains(r#"code="404""#) && !text.contains(r#"code="200""#));
 
     assert!(Arc::ptr_eq(&old_series, &metrics.backend(&old, now)), "asked for again, it is the newest");
-    let text = metrics.render(now).unwrap();
+    let text = metrics.render(now, Form::Text);
     assert!(text.contains(r#"code="200""#) && !text.contains(r#"code="404""#));
 }
 
@@ -190,7 +260,7 @@ fn two_backends_under_the_same_labels_show_the_newest_alone() {
 fn labels_are_escaped() {
     let metrics = Metrics::new(1);
     let _held = metrics.listener("a\"b\\c\nd");
-    let text = metrics.render(Instant::now()).unwrap();
+    let text = metrics.render(Instant::now(), Form::Text);
     assert!(has(&text, r#"equipoise_connections_open{listener="a\"b\\c\nd"} 0"#), "{text}");
 }
 

@@ -103,6 +103,9 @@ pub async fn serve(
     let series = route.map_or(&listener.unrouted, |route| &route.series);
     let ended = exchange.now;
     series.request(worker.index, method, code, ended.saturating_duration_since(arrival.began));
+    if route.is_some() {
+        exchange.note.count_phases(series.phases(worker.index), arrival.complete, ended);
+    }
     // A tunnel that is cut is an end like another; any other response was promised whole.
     let is_cut = after == After::Abort || exchange.in_chunks;
     if is_cut && code != CLIENT_LEFT && code != 101 {

@@ -10,6 +10,7 @@ use super::worker::Worker;
 use crate::access::{Load, Log, Record, Secure, Times};
 use crate::backend::Backend;
 use crate::http::{self, Refusal};
+use crate::observe::{Phase, Phases};
 use crate::resilience::Failure;
 use crate::snapshot::{Listener, Pool, Route};
 
@@ -83,6 +84,25 @@ impl<'a> Note<'a> {
             response: self.connected.zip(self.heard).map(|(connected, heard)| between(connected, heard)),
             transfer: self.heard.map(|heard| between(heard, ended)),
             first_byte: self.heard.map(|heard| between(began, heard)),
+        }
+    }
+
+    /// Counts the phases that it went through. Those that took no time at all were none: a connection that was kept is
+    /// there at once, and most do not wait.
+    pub(super) fn count_phases(&self, phases: Phases<'_>, complete: Instant, ended: Instant) {
+        let between = |from: Instant, to: Instant| to.saturating_duration_since(from);
+        let waited = self.waited + self.queued.map_or(Duration::ZERO, |since| between(since, ended));
+        if !waited.is_zero() {
+            phases.took(Phase::Queue, waited);
+        }
+        let Some(connected) = self.connected else { return };
+        let reached = between(complete, connected).saturating_sub(waited);
+        if !reached.is_zero() {
+            phases.took(Phase::Connect, reached);
+        }
+        if let Some(heard) = self.heard {
+            phases.took(Phase::FirstByte, between(connected, heard));
+            phases.took(Phase::Transfer, between(heard, ended));
         }
     }
 

@@ -105,6 +105,111 @@ fn the_page_passes_promtool() {
     assert!(output.status.success() && said.is_empty(), "{said}");
 }
 
+/// What the contract promises stands on the page under its name, type and labels.
+#[test]
+fn the_page_holds_every_family_of_the_contract() {
+    let origin = Origin::answering("well");
+    let refusing = "[pool.gone]\nbackends = [\"127.0.0.1:1\"]\nhealth.interval = \"100ms\"\nhealth.fall = 1\nhealth.rise = 1\n";
+    let route = "[[route]]\nname = \"gone\"\nmatch.path_prefix = \"/gone\"\npool = \"gone\"\n";
+    let config = over(&[origin.address])
+        .pool("health.interval = \"100ms\"\nslo = { availability = 99.9 }")
+        .and(route)
+        .and(refusing);
+    let daemon = Daemon::start(&config);
+    assert_eq!(get(daemon.web, "/").status(), 200);
+    until("down", || {
+        (daemon.metric("equipoise_pool_failures_total", &[("pool", "gone")]) > 0.0).then_some(())
+    });
+    until("checked", || {
+        (daemon.metric("equipoise_health_checks_total", &[("pool", "crm")]) > 0.0).then_some(())
+    });
+    assert_eq!(get(daemon.web, "/gone").status(), 503);
+    let text = daemon.page("/metrics").text();
+    let promised = [
+        ("equipoise_build_info", "gauge", "version"),
+        ("equipoise_http_requests_total", "counter", "listener,route,method,code"),
+        ("equipoise_http_request_duration_seconds", "histogram", "listener,route,le"),
+        ("equipoise_http_request_bytes_total", "counter", "listener"),
+        ("equipoise_http_response_bytes_total", "counter", "listener"),
+        ("equipoise_connections_open", "gauge", "listener"),
+        ("equipoise_connections_total", "counter", "listener"),
+        ("equipoise_rejected_total", "counter", "listener,reason"),
+        ("equipoise_request_phase_seconds", "histogram", "listener,route,phase,le"),
+        ("equipoise_backend_requests_total", "counter", "pool,backend,code"),
+        ("equipoise_backend_response_seconds", "histogram", "pool,backend,le"),
+        ("equipoise_backend_in_flight", "gauge", "pool,backend"),
+        ("equipoise_backend_connections", "gauge", "pool,backend,state"),
+        ("equipoise_backend_up", "gauge", "pool,backend"),
+        ("equipoise_backend_state", "gauge", "pool,backend,state"),
+        ("equipoise_backend_uptime_seconds_total", "counter", "pool,backend"),
+        ("equipoise_backend_downtime_seconds_total", "counter", "pool,backend"),
+        ("equipoise_pool_uptime_seconds_total", "counter", "pool"),
+        ("equipoise_pool_downtime_seconds_total", "counter", "pool"),
+        ("equipoise_backend_failures_total", "counter", "pool,backend"),
+        ("equipoise_backend_availability_ratio", "gauge", "pool,backend"),
+        ("equipoise_backend_mtbf_seconds", "gauge", "pool,backend"),
+        ("equipoise_pool_availability_ratio", "gauge", "pool"),
+        ("equipoise_pool_mtbf_seconds", "gauge", "pool"),
+        ("equipoise_health_checks_total", "counter", "pool,backend,result"),
+        ("equipoise_retries_total", "counter", "pool,reason"),
+        ("equipoise_retry_budget_exhausted_total", "counter", "pool"),
+        ("equipoise_ejections_total", "counter", "pool,backend,reason"),
+        ("equipoise_queue_length", "gauge", "pool"),
+        ("equipoise_queue_seconds", "histogram", "pool,le"),
+        ("equipoise_config_reloads_total", "counter", "result"),
+        ("equipoise_config_last_reload_successful", "gauge", ""),
+        ("equipoise_config_last_reload_success_timestamp_seconds", "gauge", ""),
+        ("equipoise_config_hash", "gauge", "sha256"),
+        ("equipoise_ready", "gauge", ""),
+        ("equipoise_log_dropped_total", "counter", "log"),
+        ("equipoise_slo_burn_rate", "gauge", "pool,window"),
+        ("process_cpu_seconds_total", "counter", ""),
+        ("process_resident_memory_bytes", "gauge", ""),
+        ("process_open_fds", "gauge", ""),
+        ("process_start_time_seconds", "gauge", ""),
+    ];
+    for (name, kind, labels) in promised {
+        assert!(text.contains(&format!("\n# TYPE {name} {kind}\n")), "no {kind} {name} in\n{text}");
+        let sample = if kind == "histogram" { format!("{name}_bucket") } else { name.to_owned() };
+        let starts =
+            |line: &&str| line.strip_prefix(&sample).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        let line = text.lines().find(starts).unwrap_or_else(|| panic!("no sample of {name} in\n{text}"));
+        let told = line.split_once('{').map_or("", |(_, rest)| rest.split_once('}').unwrap().0);
+        let told: Vec<_> = told
+            .split("\",")
+            .filter(|one| !one.is_empty())
+            .map(|one| one.split('=').next().unwrap())
+            .collect();
+        assert_eq!(told.join(","), labels, "{line}");
+    }
+    assert_eq!(sum(&text, "equipoise_rejected_total", &[("reason", "no_backend")]), 1.0);
+}
+
+#[test]
+fn openmetrics_is_given_to_those_who_ask_for_it() {
+    let origin = Origin::answering("well");
+    let daemon = Daemon::start(&over(&[origin.address]));
+    let ask = |accept: &str| {
+        once(
+            daemon.admin,
+            &format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nAccept: {accept}\r\n\r\n", daemon.admin),
+        )
+        .unwrap()
+    };
+    let open = ask("application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
+    assert_eq!(
+        open.head.field("content-type"),
+        Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    );
+    assert!(open.text().ends_with("# EOF\n"));
+    let plain = ask("text/plain;version=0.0.4, application/openmetrics-text;q=0.9");
+    assert_eq!(plain.head.field("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert!(
+        !plain.text().contains("# EOF")
+            && plain.text().contains("\n# TYPE equipoise_connections_total counter\n")
+    );
+}
+
 #[test]
 fn bytes_and_connections_are_counted() {
     let origin = Origin::answering("0123456789");

@@ -14,9 +14,9 @@ import urllib.request
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def fetch(url, data=None):
+def fetch(url, data=None, accept="*/*"):
     """Status and text of a request."""
-    request = urllib.request.Request(url, data=data, headers={"X-Equipoise": "1"})
+    request = urllib.request.Request(url, data=data, headers={"X-Equipoise": "1", "Accept": accept})
     try:
         with _direct.open(request, timeout=10) as answer:
             return answer.status, answer.read().decode()
