@@ -161,6 +161,11 @@ export class Pools {
   summarise(pools) {
     const counts = new Map();
     pools.flatMap((pool) => pool.backends).forEach(({ state }) => counts.set(state, (counts.get(state) ?? 0) + 1));
+    const unwell = [...counts].reduce((sum, [state, count]) => sum + (state === "up" ? 0 : count), 0);
+    const title = unwell > 0 ? `${unwell} not up · Equipoise` : "Equipoise";
+    if (document.title !== title) {
+      document.title = title;
+    }
     const said = [...counts].map(([state, count]) => `${count} ${words.word(state)}`);
     const text = `${words.many(pools.length, "pool")}; backends: ${said.join(", ") || "none"}`;
     const place = document.getElementById("summary");
