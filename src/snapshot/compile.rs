@@ -140,6 +140,7 @@ fn compile_pool(
         retry: rules::retry(&pool.retry),
         retry_buffer: pool.retry.buffer as usize,
         budget,
+        budget_ratio: pool.retry.budget,
         connect_timeout: pool.timeouts.connect,
         response_timeout: pool.timeouts.response,
         idle_timeout: pool.timeouts.idle,

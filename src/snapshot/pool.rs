@@ -47,8 +47,10 @@ pub struct Pool {
     pub retry: Policy,
     /// How much of a request body is kept for another try, in bytes.
     pub retry_buffer: usize,
-    /// How many tries the pool can afford.
+    /// How many tries the pool can afford; the same one after a reload.
     pub budget: Arc<RetryBudget>,
+    /// As a share of its requests.
+    pub(super) budget_ratio: f64,
     /// Connect, TLS included.
     pub connect_timeout: Duration,
     /// From the end of the request to the head of the response.

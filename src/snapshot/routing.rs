@@ -58,6 +58,7 @@ pub(super) fn compile_objective(slo: &config::Slo) -> Objective {
 /// Says to the accounts what is in force from now on. To be followed by a look at each pool.
 pub(super) fn enter(snapshot: &super::Snapshot, now: Instant) {
     for pool in &snapshot.pools {
+        pool.budget.set_ratio(pool.budget_ratio);
         let lead = |routing: &&Routing| Arc::ptr_eq(&routing.pool, pool);
         let routings: Vec<_> = snapshot.routings.iter().filter(lead).collect();
         let accounts: Vec<_> = routings.iter().map(|routing| &*routing.account).collect();

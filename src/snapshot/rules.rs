@@ -139,3 +139,36 @@ pub(super) fn protocol(pool: &config::Pool) -> Protocol {
         config::Protocol::Auto => Protocol::Either,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::{Snapshot, compile, vocabulary};
+    use crate::config;
+    use crate::observe::Metrics;
+
+    #[test]
+    fn a_reload_changes_how_many_tries_a_pool_can_afford() {
+        let (metrics, now) = (Metrics::new(1), Instant::now());
+        let put = |budget: &str, before: Option<&Snapshot>| {
+            let file = format!(
+                "[[listener]]\nbind = '127.0.0.1:0'\npool = 'crm'\n\
+                 [pool.crm]\nbackends = '127.0.0.1:1'\nretry.budget = {budget}\n"
+            );
+            let config = config::read("test", &file, &vocabulary()).config.unwrap();
+            let snapshot = compile(&config, before, &metrics, 1024, None, now);
+            snapshot.enter(now);
+            snapshot
+        };
+        let first = put("0.2", None);
+        (0..1_000).for_each(|_| first.pools[0].budget.on_request(now));
+        let afforded =
+            |snapshot: &Snapshot| (0..1_000).filter(|_| snapshot.pools[0].budget.take(now)).count();
+        assert_eq!(afforded(&first), 200);
+        let second = put("0.5", Some(&first));
+        assert_eq!(afforded(&second), 300, "what was taken before counts");
+        let third = put("0.1", Some(&second));
+        assert_eq!(afforded(&third), 0);
+    }
+}
