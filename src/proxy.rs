@@ -12,6 +12,7 @@ mod converse;
 mod deliver;
 mod exchange;
 mod fault;
+mod hedge;
 mod key;
 mod log;
 mod pace;

@@ -49,6 +49,7 @@ variables! {
     BytesOut "bytes_out" "bytes of the response, heads and body, with the framing of chunks"
     BodyOut "body_out" "the same without heads"
     Retries "retries" "further tries"
+    Hedge "hedge" "where a second try was made beside the first (`hedge`): which gave the answer, `first` or `second`; else absent"
     ReceiveMs "receive_ms" "first byte of the request to the end of its head"
     QueueMs "queue_ms" "in the pool's queue"
     ConnectMs "connect_ms" "to the connection of the last try, earlier tries included; about 0 on a kept one"
@@ -187,6 +188,8 @@ fn value<'a>(what: What, record: &'a Record<'a>) -> Value<'a> {
         What::BytesOut => Value::Number(record.bytes_out),
         What::BodyOut => Value::Number(record.bytes_out.saturating_sub(record.head_out)),
         What::Retries => Value::Number(u64::from(record.retries)),
+        What::Hedge if record.hedge.is_empty() => Value::Absent,
+        What::Hedge => Value::Text(record.hedge.as_bytes()),
         What::ReceiveMs => Value::millis(times.receive),
         What::QueueMs => Value::millis(times.queue),
         What::ConnectMs => Value::millis(times.connect),

@@ -46,6 +46,8 @@ pub struct Record<'a> {
     pub head_out: u64,
     /// Further tries.
     pub retries: u32,
+    /// Which of two tries beside each other gave the answer, `first` or `second`; empty where there was one.
+    pub hedge: &'a str,
     /// How long the phases took.
     pub times: Times,
     /// Who ended it and in which phase, in the letters of HAProxy.

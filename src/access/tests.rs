@@ -51,6 +51,7 @@ fn record<'a>(request: Option<&'a RequestHead>, unread: &'a [u8]) -> Record<'a> 
         bytes_out: 2750,
         head_out: 150,
         retries: 0,
+        hedge: "",
         times: Times {
             receive: ms(10),
             queue: ms(0),

@@ -253,6 +253,8 @@ pub struct Pool {
     pub pass_host: PassHost,
     /// Where backends report their load; lower case.
     pub load_header: Option<String>,
+    /// Whether slow first tries get a second beside them. Default false.
+    pub hedge: bool,
     /// How long the share of a backend grows that comes up; 0: it has it at once.
     pub slow_start: Duration,
     /// Below this share of healthy backends, health is ignored; 0.0: never.

@@ -328,6 +328,8 @@ closed_set! {
         Status = "status",
         /// A pooled connection had been closed by the backend; repeated on a fresh one.
         Stale = "stale",
+        /// The first try took longer than most; the second was made beside it.
+        Hedge = "hedge",
     }
 }
 

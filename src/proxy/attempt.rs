@@ -1,5 +1,6 @@
 //! One try: reach the backend, send the request, read the head of the response.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,7 +14,8 @@ use crate::http::{self, Body, Method, Refusal, Upgrade, Version};
 use crate::observe::{Outcome, RetryReason};
 use crate::resilience::Failure;
 use crate::snapshot::{HostPolicy, Pool, Security};
-use crate::upstream::{Connection, DialError, Protocol, Terms};
+use crate::tls::Secure;
+use crate::upstream::{Connection, DialError, Dialing, Protocol, Terms, Upstream};
 
 /// A backend of HTTP/2 is asked after so small a part of `timeouts.idle` whether it is still there: one that has vanished is
 /// found out before any exchange gives it up, and the long ones too.
@@ -34,7 +36,20 @@ pub(super) fn retry_reason(failure: Failure) -> RetryReason {
     }
 }
 
-impl Exchange<'_> {
+/// How a backend is reached.
+pub(super) enum Way<'a> {
+    /// By a connection from before.
+    Kept(Box<Connection>),
+    /// By a new one.
+    Dial(Dialing<'a>),
+    /// By a stream of one that is shared.
+    Board(Dialled<'a>),
+}
+
+/// What comes of a connection that is being opened, or found. In a box: it would make every exchange larger.
+pub(super) type Dialled<'a> = Pin<Box<dyn Future<Output = Result<Box<Connection>, DialError>> + 'a>>;
+
+impl<'a> Exchange<'a> {
     /// Makes one try, on `own` if there is one. Ready with a connection whose response head has been read, or with the failure
     /// that another try may mend.
     pub(super) async fn attempt(
@@ -77,7 +92,7 @@ impl Exchange<'_> {
                     if trouble.is_given_up() {
                         connection.reset_on_close();
                     }
-                    return self.failed(pool, attempt, trouble, began, upload);
+                    return self.failed(pool, attempt, trouble, began, upload).map(Err);
                 }
             }
         }
@@ -93,7 +108,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn set_host(&mut self, pool: &Pool, attempt: &Attempt<'_>) {
+    pub(super) fn set_host(&mut self, pool: &Pool, attempt: &Attempt<'_>) {
         // An HTTP/1.0 client may send no Host; a backend must get one (RFC 9112 3.2).
         if pool.pass_host == HostPolicy::Backend
             || self.request.host().is_empty() && pool.pass_host == HostPolicy::Client
@@ -111,6 +126,23 @@ impl Exchange<'_> {
         reuse: bool,
         now: Instant,
     ) -> Result<Result<Box<Connection>, Failure>, Fault> {
+        let dialled = match self.seek(pool, attempt, reuse, now)? {
+            Ok(Way::Kept(connection)) => return Ok(Ok(connection)),
+            Ok(Way::Dial(dial)) => dial.connect().await,
+            Ok(Way::Board(boarding)) => boarding.await,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        self.dialled(pool, attempt, dialled, now)
+    }
+
+    /// The way to a backend: an idle connection that may be used, or one that is to be dialled.
+    pub(super) fn seek(
+        &mut self,
+        pool: &Pool,
+        attempt: &Attempt<'_>,
+        reuse: bool,
+        now: Instant,
+    ) -> Result<Result<Way<'a>, Failure>, Fault> {
         let backend = attempt.lease.backend();
         let must_be_recent = !self.request.method.is_idempotent();
         let member = attempt.member;
@@ -126,61 +158,53 @@ impl Exchange<'_> {
         // A client that has gone cannot be announced.
         let announced = pool.announce.map(|version| self.client.announcement(version));
         let announced = announced.transpose().map_err(|_| Fault::ClientLeft)?;
-        let upstream = &self.worker.upstream;
+        let upstream: &'a Upstream = &self.worker.upstream;
         if pool.protocol != Protocol::Http1 {
-            let due = now + pool.connect_timeout;
-            let terms = Terms {
-                protocol: pool.protocol,
-                secure,
-                limit: member.limit,
-                timeout: pool.connect_timeout,
-                deadline: self.deadline.map_or(due, |deadline| deadline.min(due)),
-                keep_for: pool.keep_alive,
-                patience: pool.idle_timeout / SILENCES,
-                fresh: !reuse,
-                must_be_recent,
-            };
-            // In a box: it would make every exchange larger.
-            return Box::pin(self.board(pool, attempt, terms, now)).await;
+            return Ok(Ok(Way::Board(self.board(pool, attempt, secure, !reuse, now))));
         }
         if reuse
             && let Some(connection) = upstream.idle(backend, secure, announced.as_ref(), must_be_recent, now)
         {
-            return Ok(Ok(connection));
+            return Ok(Ok(Way::Kept(connection)));
         }
         let due = now + pool.connect_timeout;
         let due = self.deadline.map_or(due, |deadline| deadline.min(due));
         // The whole limit also while a share grows: idle connections of before need not be closed for that.
         let dial = upstream.dial(backend, attempt.member.limit, pool.connect_timeout, due);
-        match dial.announced(announced).secured(secure.cloned()).connect().await {
-            Ok(connection) => {
-                pool.budget.on_connected(backend.id(), Instant::now());
-                Ok(Ok(connection))
-            }
-            Err(error) => self.unreached(pool, attempt, &error, now),
-        }
+        Ok(Ok(Way::Dial(dial.announced(announced).secured(secure.cloned()))))
     }
 
     /// A stream of a connection that is shared, or where the backend has chosen HTTP/1 a connection.
-    async fn board(
-        &mut self,
+    fn board(
+        &self,
         pool: &Pool,
-        attempt: &mut Attempt<'_>,
-        terms: Terms<'_>,
+        attempt: &Attempt<'_>,
+        secure: Option<&Arc<Secure>>,
+        fresh: bool,
         now: Instant,
-    ) -> Result<Result<Box<Connection>, Failure>, Fault> {
-        match self.worker.upstream.board(attempt.lease.backend(), &terms, now).await {
-            Ok(connection) => {
-                if connection.stream.is_lane() {
-                    self.fits_http2()?;
-                }
-                if !connection.reused {
-                    pool.budget.on_connected(attempt.lease.backend().id(), Instant::now());
-                }
-                Ok(Ok(connection))
-            }
-            Err(error) => self.unreached(pool, attempt, &error, now),
-        }
+    ) -> Dialled<'a> {
+        let upstream: &'a Upstream = &self.worker.upstream;
+        let (backend, secure) = (Arc::clone(attempt.lease.backend()), secure.cloned());
+        let due = now + pool.connect_timeout;
+        let deadline = self.deadline.map_or(due, |deadline| deadline.min(due));
+        let (protocol, limit, timeout) = (pool.protocol, attempt.member.limit, pool.connect_timeout);
+        let (keep_for, patience) = (pool.keep_alive, pool.idle_timeout / SILENCES);
+        let must_be_recent = !self.request.method.is_idempotent();
+        Box::pin(async move {
+            let secure = secure.as_ref();
+            let terms = Terms {
+                protocol,
+                secure,
+                limit,
+                timeout,
+                deadline,
+                keep_for,
+                patience,
+                fresh,
+                must_be_recent,
+            };
+            upstream.board(&backend, &terms, now).await
+        })
     }
 
     /// Whether the request can be sent in HTTP/2: a tunnel needs a connection, or a stream that was agreed upon.
@@ -193,47 +217,61 @@ impl Exchange<'_> {
         }
     }
 
-    /// No connection came of the try.
-    fn unreached(
-        &self,
+    /// What a dial that began at `now` has come to.
+    pub(super) fn dialled(
+        &mut self,
         pool: &Pool,
         attempt: &mut Attempt<'_>,
-        error: &DialError,
+        dialled: Result<Box<Connection>, DialError>,
         now: Instant,
     ) -> Result<Result<Box<Connection>, Failure>, Fault> {
         let backend = attempt.lease.backend();
-        tracing::debug!(target: "equipoise::proxy", pool = %pool.name, backend = %backend.identity().name, "{error}");
-        pool.budget.on_refused(backend.id());
-        let failed_at = Moment::of(Instant::now());
-        attempt.lease.failed(now.elapsed(), failed_at);
-        let outcome = match error {
-            DialError::Tls(_) => Outcome::TlsError,
-            _ => Outcome::ConnectError,
-        };
-        attempt.member.series.outcome(self.worker.index, outcome);
-        attempt.connect_timed_out = error.is_timeout();
-        let late = error.is_timeout() && self.timed_out(Fault::ConnectTimeout) == Fault::Deadline;
-        if error.is_the_backends() && (!late || self.retries == 0) {
-            attempt.count(pool, failed_at);
-            attempt.went_badly(pool, failed_at);
-        }
-        attempt.want_probe(pool);
-        match self.timed_out(Fault::ConnectTimeout) {
-            Fault::Deadline => Err(Fault::Deadline),
-            _ => Ok(Err(Failure::Connect)),
+        match dialled {
+            Ok(connection) => {
+                if connection.stream.is_lane() {
+                    self.fits_http2()?;
+                }
+                if !connection.reused {
+                    pool.budget.on_connected(backend.id(), Instant::now());
+                }
+                Ok(Ok(connection))
+            }
+            Err(error) => {
+                tracing::debug!(target: "equipoise::proxy", pool = %pool.name, backend = %backend.identity().name, "{error}");
+                pool.budget.on_refused(backend.id());
+                let failed_at = Moment::of(Instant::now());
+                attempt.lease.failed(now.elapsed(), failed_at);
+                let outcome = match error {
+                    DialError::Tls(_) => Outcome::TlsError,
+                    _ => Outcome::ConnectError,
+                };
+                attempt.member.series.outcome(self.worker.index, outcome);
+                attempt.connect_timed_out = error.is_timeout();
+                let late = error.is_timeout() && self.timed_out(Fault::ConnectTimeout) == Fault::Deadline;
+                if error.is_the_backends() && (!late || self.retries == 0) {
+                    attempt.count(pool, failed_at);
+                    attempt.went_badly(pool, failed_at);
+                }
+                attempt.want_probe(pool);
+                match self.timed_out(Fault::ConnectTimeout) {
+                    Fault::Deadline => Err(Fault::Deadline),
+                    _ => Ok(Err(Failure::Connect)),
+                }
+            }
         }
     }
 
     /// Whether a reset means no more than that the backend had closed an idle connection, so that
     /// nothing can have been processed twice by sending the request again on a fresh one.
-    fn was_stale(&self, connection: &Connection, upload: &Upload) -> bool {
+    pub(super) fn was_stale(&self, connection: &Connection, upload: &Upload) -> bool {
         connection.reused
             && connection.buffer.is_empty()
             && self.request.method.is_idempotent()
             && upload.is_replayable()
     }
 
-    fn heard(&mut self, pool: &Pool, attempt: &Attempt<'_>, sent_at: Instant) {
+    /// Counts a try that gave a head.
+    pub(super) fn heard(&mut self, pool: &Pool, attempt: &Attempt<'_>, sent_at: Instant) {
         self.now = Instant::now();
         self.note.heard = Some(self.now);
         let took = self.now.saturating_duration_since(sent_at);
@@ -278,14 +316,15 @@ impl Exchange<'_> {
         }
     }
 
-    fn failed(
+    /// Counts a try that gave no head. Gives the failure that another try may mend.
+    pub(super) fn failed(
         &self,
         pool: &Pool,
         attempt: &Attempt<'_>,
         trouble: Trouble,
         began: Instant,
         upload: &Upload,
-    ) -> Result<Result<Box<Connection>, Failure>, Fault> {
+    ) -> Result<Failure, Fault> {
         let now = Instant::now();
         let (moment, elapsed) = (Moment::of(now), now.saturating_duration_since(began));
         let (outcome, is_its_fault, result) = match trouble {
@@ -295,9 +334,9 @@ impl Exchange<'_> {
                     Failure::Timeout => Outcome::Timeout,
                     _ => Outcome::Reset,
                 };
-                (outcome, true, Ok(Err(failure)))
+                (outcome, true, Ok(failure))
             }
-            Trouble::Left => (Outcome::Reset, false, Ok(Err(Failure::Refused))),
+            Trouble::Left => (Outcome::Reset, false, Ok(Failure::Refused)),
             // It is judged by it where it had the route's whole time, and the whole request: others before it,
             // or a slow client, are no fault of its own.
             Trouble::Over(Fault::Deadline) => {
@@ -313,7 +352,7 @@ impl Exchange<'_> {
             attempt.count(pool, moment);
             attempt.went_badly(pool, moment);
         }
-        if matches!(result, Ok(Err(Failure::Reset | Failure::Invalid))) {
+        if matches!(result, Ok(Failure::Reset | Failure::Invalid)) {
             // Every such request costs a retry of the pool's budget until a check has spoken.
             attempt.want_probe(pool);
         }

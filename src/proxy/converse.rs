@@ -14,6 +14,7 @@ use super::upload::Upload;
 use crate::http::{HeadLimits, Interim, Parsed, Refusal, Version};
 use crate::resilience::Failure;
 use crate::snapshot::Pool;
+use crate::timer::Timer;
 use crate::upstream::Connection;
 
 /// Bounds of a response head. Applications set large cookies; nothing real needs more than this.
@@ -47,7 +48,9 @@ impl Trouble {
 }
 
 /// Where a conversation stands.
-struct Talk {
+pub(super) struct Talk {
+    /// Its deadline, where the client's is another conversation's.
+    timer: Option<Timer>,
     interim: u32,
     pace: Pace,
     /// What the deadline was last set for: who is waited for, and how much had moved.
@@ -61,6 +64,21 @@ struct Talk {
     doubted: bool,
 }
 
+impl Talk {
+    pub(super) fn new(began: Instant, read: u64, timer: Option<Timer>) -> Self {
+        Self {
+            timer,
+            interim: 0,
+            pace: Pace::default(),
+            armed: None,
+            read,
+            sent_at: began,
+            tainted: false,
+            doubted: false,
+        }
+    }
+}
+
 impl Exchange<'_> {
     /// Sends the request and reads up to the head of the final response. Gives when the request had been
     /// sent whole (or, if the response came first, when the try began).
@@ -71,25 +89,21 @@ impl Exchange<'_> {
         upload: &mut Upload,
         began: Instant,
     ) -> Result<Instant, Trouble> {
-        let read = self.client.read;
-        let mut talk = Talk {
-            interim: 0,
-            pace: Pace::default(),
-            armed: None,
-            read,
-            sent_at: began,
-            tainted: false,
-            doubted: false,
-        };
+        let mut talk = Talk::new(began, self.client.read, None);
         poll_fn(|cx| self.poll_converse(pool, connection, upload, &mut talk, cx)).await?;
+        Ok(self.heard_out(connection, &talk))
+    }
+
+    /// The head of the final response has been read. Gives when the request had been sent.
+    pub(super) fn heard_out(&mut self, connection: &Connection, talk: &Talk) -> Instant {
         if talk.doubted {
             connection.trust();
         }
         self.scratch.response.keep_alive &= !talk.tainted;
-        Ok(talk.sent_at)
+        talk.sent_at
     }
 
-    fn poll_converse(
+    pub(super) fn poll_converse(
         &mut self,
         pool: &Pool,
         connection: &mut Connection,
@@ -98,7 +112,7 @@ impl Exchange<'_> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Trouble>> {
         if talk.armed.is_some()
-            && self.client.timer.has_fired()
+            && self.timer_of(talk).has_fired()
             && !self.doubts(pool, connection, upload, talk)
         {
             return Poll::Ready(Err(self.expired(upload, talk)));
@@ -122,6 +136,15 @@ impl Exchange<'_> {
         Poll::Pending
     }
 
+    fn timer_of<'t>(&'t self, talk: &'t Talk) -> &'t Timer {
+        talk.timer.as_ref().unwrap_or(&self.client.timer)
+    }
+
+    /// Sets the next deadline, never past the route's.
+    fn arm_talk(&self, talk: &Talk, at: Instant) {
+        self.timer_of(talk).arm(self.deadline.map_or(at, |deadline| deadline.min(at)));
+    }
+
     fn poll_upload(
         &mut self,
         pool: &Pool,
@@ -142,7 +165,7 @@ impl Exchange<'_> {
         }
         talk.sent_at = Instant::now();
         talk.armed = Some((None, 0));
-        self.arm(talk.sent_at + pool.response_timeout.min(pool.connect_timeout));
+        self.arm_talk(talk, talk.sent_at + pool.response_timeout.min(pool.connect_timeout));
         Ok(())
     }
 
@@ -159,7 +182,7 @@ impl Exchange<'_> {
         }
         connection.doubt(pool.connect_timeout);
         talk.doubted = true;
-        self.arm(due);
+        self.arm_talk(talk, due);
         true
     }
 
@@ -188,7 +211,7 @@ impl Exchange<'_> {
             }
         };
         talk.armed = Some((waiting, moved));
-        self.arm(now + allowed);
+        self.arm_talk(talk, now + allowed);
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::client::Client;
 use super::fault::Fault;
+use super::hedge::Race;
 use super::log::Note;
 use super::pick::{Attempt, Tried, is_failure};
 use super::stick::Stuck;
@@ -230,7 +231,14 @@ impl<'a> Exchange<'a> {
             };
             let Wanted { tried, own, .. } = &mut wanted;
             self.held = own.is_some();
-            let tried_once = self.attempt(pool, &mut attempt, &mut upload, own.take()).await;
+            let tried_once = match self.hedges(pool, &attempt, listed) {
+                None => self.attempt(pool, &mut attempt, &mut upload, own.take()).await,
+                // In a box, as above.
+                Some(delay) => {
+                    let race = Race::new(pool, delay, (&mut attempt, &mut upload), tried, self.now);
+                    Box::pin(self.hedged(race)).await
+                }
+            };
             self.unread = !upload.pipe.has_ended();
             let failure = match tried_once? {
                 Ok(connection) => match self.retried_status(pool, attempt.is_trial) {

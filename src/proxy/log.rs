@@ -33,6 +33,8 @@ pub(super) struct Note<'a> {
     pub(super) connected: Option<Instant>,
     /// When the head of its response was there.
     pub(super) heard: Option<Instant>,
+    /// Which of two tries that ran beside each other gave the answer.
+    pub(super) hedge: Option<&'static str>,
     /// Bytes of the connection that were of requests and of responses before.
     start: [u64; 2],
     /// Bytes of this exchange's heads to the client.
@@ -186,6 +188,7 @@ impl Exchange<'_> {
             bytes_out: written.saturating_sub(note.start[1]),
             head_out: note.head_out,
             retries: self.retries,
+            hedge: note.hedge.unwrap_or_default(),
             times: note.times(self.arrival.began, self.arrival.complete, self.now),
             termination: note.termination(fault, cut),
             load: load(self.worker, log, self.listener, pool, backend),
@@ -235,6 +238,7 @@ pub(super) fn refused(
         bytes_out: written,
         head_out: written.saturating_sub(body as u64),
         retries: 0,
+        hedge: "",
         times: Times::default(),
         termination: if refusal.status == 408 { *b"cR" } else { *b"PR" },
         load: load(worker, log, listener, None, None),

@@ -65,6 +65,11 @@ impl Exchange<'_> {
         Lease::take(backend, limit, self.now).map(|lease| Attempt::new(lease, member, place))
     }
 
+    /// Whether its cookie says where it is to go.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck.found.is_some()
+    }
+
     /// Sets the cookie that keeps the client where it was served, unless it has that already. What the backend
     /// set under the same name goes: it would take its place.
     #[inline(never)]

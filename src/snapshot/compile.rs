@@ -141,6 +141,7 @@ fn compile_pool(
         retry_buffer: pool.retry.buffer as usize,
         budget,
         budget_ratio: pool.retry.budget,
+        hedge: pool.hedge.then(|| before.and_then(|before| before.hedge.clone()).unwrap_or_default()),
         connect_timeout: pool.timeouts.connect,
         response_timeout: pool.timeouts.response,
         idle_timeout: pool.timeouts.idle,

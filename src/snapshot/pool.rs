@@ -14,7 +14,7 @@ use crate::balance::{Algorithm, Memory, Settings};
 use crate::health::Check;
 use crate::observe::{BackendSeries, Objective, PoolSeries};
 use crate::queue::Queue;
-use crate::resilience::{Policy, RetryBudget};
+use crate::resilience::{HedgeDelay, Policy, RetryBudget};
 use crate::roster::Squad;
 use crate::sticky::Sticky;
 use crate::tls::Secure;
@@ -51,6 +51,8 @@ pub struct Pool {
     pub budget: Arc<RetryBudget>,
     /// As a share of its requests.
     pub(super) budget_ratio: f64,
+    /// When a second try is made beside the first; `None`: never.
+    pub hedge: Option<Arc<HedgeDelay>>,
     /// Connect, TLS included.
     pub connect_timeout: Duration,
     /// From the end of the request to the head of the response.

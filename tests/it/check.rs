@@ -18,7 +18,7 @@ const MISTAKES: [(u64, u64, &str); 10] = [
     (17, 8, "web"),
     (23, 21, "path_prefix"),
     (27, 11, "round-robbin"),
-    (28, 1, "hedge"),
+    (28, 9, "hedge"),
     (30, 30, "10.0.0.11"),
 ];
 

@@ -31,6 +31,7 @@ mod early;
 mod exchange;
 mod forwarding;
 mod grpc;
+mod hedging;
 mod hostile;
 mod http2;
 mod http2_limits;

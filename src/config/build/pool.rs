@@ -47,6 +47,7 @@ pub(super) fn build(
         queue: queue(section.table("queue").unwrap_or(&none)),
         pass_host,
         load_header: section.text("load_header").map(str::to_owned),
+        hedge: section.boolean("hedge").unwrap_or(false),
         slow_start: section.duration("slow_start").unwrap_or_default(),
         panic_threshold: section.fraction("panic_threshold").unwrap_or(0.0),
         passive: passive(section.table("passive").unwrap_or(&none), findings),

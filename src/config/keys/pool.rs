@@ -78,7 +78,13 @@ pub(super) static POOL: &[Key] = &[
          checks say LOCAL (v1: UNKNOWN). Not with `protocol = \"h2\"`, whose connections are shared; with \"auto\" \
          HTTP/1.1 is spoken.",
     ),
-    later("hedge", "boolean", "false", "A second try at the observed p95."),
+    key(
+        "hedge",
+        Kind::Boolean,
+        "false",
+        "GET, HEAD and OPTIONS without a body go to a second backend as well when the first takes longer than 95 % \
+         of the answers do, within retry.attempts and retry.budget; see «Hedging» in balancing.md.",
+    ),
     Key {
         name: "load_header",
         kind: Kind::Text(Syntax::Field),
