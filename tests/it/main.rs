@@ -29,6 +29,7 @@ mod corpus;
 mod dashboard;
 mod early;
 mod exchange;
+mod faults;
 mod forwarding;
 mod grpc;
 mod hedging;
