@@ -39,8 +39,8 @@ use stream::Stream;
 pub use orders::{Change, Missing};
 pub use view::{
     AvailabilityView, BackendView, BurnView, CertificateView, ConfigView, EventView, Findings,
-    LastReloadView, LatencyView, ListenerView, OutageView, PoolSettingsView, PoolView, Reload, RouteView,
-    SloView, TrafficView,
+    LastReloadView, LatencyView, ListenerView, OutageView, PoolSettingsView, PoolView, QueueView, Reload,
+    RouteView, SloView, TrafficView,
 };
 
 /// Open connections; further ones wait in the kernel's accept queue until one ends.

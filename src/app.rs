@@ -15,7 +15,8 @@ use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, watch};
 
 use crate::admin::{
-    self, BackendView, Change, ConfigView, Findings, House, ListenerView, Missing, PoolView, RouteView,
+    self, BackendView, Change, ConfigView, Findings, House, ListenerView, Missing, PoolView, QueueView,
+    RouteView,
 };
 use crate::config::{Config, nearest};
 pub use crate::control::Source;
@@ -302,7 +303,10 @@ impl House for Running {
 fn view(pool: &Pool, now: Instant) -> PoolView {
     let backends = pool.members.iter().map(|member| shown(member, now)).collect();
     let priority = pool.roster().priority;
-    PoolView::of(&pool.series, pool.algorithm.name, priority, backends, now)
+    let oldest =
+        pool.queue.oldest_since().map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+    let queue = QueueView { length: pool.queue.len(), oldest_seconds: oldest.as_secs_f64() };
+    PoolView::of(&pool.series, pool.algorithm.name, priority, queue, backends, now)
 }
 
 fn shown(member: &Member, now: Instant) -> BackendView {

@@ -5,7 +5,6 @@
 //! response time, health) is kept here in atomics, never per worker: a balancer that sees only its own
 //! worker's share balances badly.
 
-use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,23 +15,27 @@ use tokio::sync::Notify;
 
 use crate::queue::Queue;
 
+mod adaptive;
 mod agent;
 mod clock;
 mod condition;
 mod conduct;
 mod fading;
 mod latency;
+mod lease;
 mod orders;
 mod pause;
 #[cfg(test)]
 mod tests;
 mod waiting;
 
+pub use adaptive::{ADAPTIVE, Adaptive, LIMIT_MAX, LIMIT_MIN};
 pub use agent::{Advice, Agent, Load};
 pub use clock::{CoarseClock, Moment, epoch};
 pub use condition::{Condition, State};
 pub use conduct::{Conduct, Footing, Standing, Tally, Window};
 pub use latency::{Latency, Norm};
+pub use lease::Lease;
 pub use orders::{Duty, Order, Orders};
 pub use pause::Pause;
 
@@ -66,6 +69,9 @@ pub struct Backend {
     moves: AtomicU32,
     retired: AtomicBool,
     latency: Latency,
+    /// The limit that is found while it runs; only where a pool has ever asked for one.
+    adaptive: OnceLock<Box<Adaptive>>,
+    adapts: AtomicBool,
     condition: Condition,
     conduct: Conduct,
     orders: Orders,
@@ -98,6 +104,8 @@ impl Backend {
             moves: AtomicU32::new(0),
             retired: AtomicBool::new(false),
             latency: Latency::new(),
+            adaptive: OnceLock::new(),
+            adapts: AtomicBool::new(false),
             condition: Condition::new(initial_up),
             conduct: Conduct::new(),
             orders: Orders::default(),
@@ -228,6 +236,49 @@ impl Backend {
         self.spoken.load(Ordering::Relaxed) == 1
     }
 
+    /// Whether its limit is found while it runs, from now on.
+    pub fn set_adapts(&self, adapts: bool) {
+        self.adapts.store(adapts, Ordering::Relaxed);
+    }
+
+    /// The limit that was found; `None` where another one holds, or none.
+    pub fn found_limit(&self) -> Option<u32> {
+        self.adapts.load(Ordering::Relaxed).then(|| self.adaptive().limit())
+    }
+
+    fn adaptive(&self) -> &Adaptive {
+        // By the address, so that every node, and every run of the simulator, does the same.
+        let salt = |sum: u32, byte: u8| sum.wrapping_mul(31).wrapping_add(u32::from(byte));
+        self.adaptive.get_or_init(|| Box::new(Adaptive::new(self.identity.address.bytes().fold(0, salt))))
+    }
+
+    /// How many requests may be in flight by a limit that may be [`ADAPTIVE`]; 0: no limit.
+    pub fn limit(&self, limit: u32) -> u32 {
+        match limit {
+            // Tunnels are no work that waits: they are counted, and room is made for them.
+            ADAPTIVE => self.adaptive().limit().saturating_add(self.tunnels()),
+            fixed => fixed,
+        }
+    }
+
+    /// Whether another request may be in flight by a limit that may be [`ADAPTIVE`].
+    pub fn has_room(&self, limit: u32) -> bool {
+        limit == 0 || self.in_flight() < self.limit(limit)
+    }
+
+    /// Ends what keeps its limit low for too long. To be called where nobody had room.
+    pub fn hurry(&self, now: Instant) {
+        if self.adaptive.get().is_some_and(|adaptive| adaptive.hurry(Moment::of(now))) {
+            self.has_more_room();
+        }
+    }
+
+    fn has_more_room(&self) {
+        if let Some(queue) = self.queue.get().filter(|queue| queue.is_awaited()) {
+            queue.look_again();
+        }
+    }
+
     /// How fast it has been answering.
     pub fn latency(&self) -> &Latency {
         &self.latency
@@ -313,79 +364,5 @@ impl<'a> Wanting<'a> {
 impl Drop for Wanting<'_> {
     fn drop(&mut self) {
         self.0.wanting.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// The right of one request (or tunnel) to be in flight at one backend; given back on drop.
-#[derive(Debug)]
-pub struct Lease {
-    backend: Arc<Backend>,
-    began: Instant,
-    /// Since when it waits for the head of a response; `None` once it has ended, or where nobody measured
-    /// the backend when it began. A wait that was not counted must not be taken off the count.
-    waits_since: Cell<Option<Moment>>,
-}
-
-impl Lease {
-    /// Takes a lease unless `limit` requests are in flight already (0: no limit). The check and the
-    /// count are one step, so that workers racing for the last place cannot both have it. One that is
-    /// refused never counts, not even for a moment: another could be refused for it, and wait for a place
-    /// that is free already.
-    pub fn take(backend: &Arc<Backend>, limit: u32, now: Instant) -> Option<Self> {
-        if limit == 0 {
-            backend.in_flight.fetch_add(1, Ordering::AcqRel);
-        } else {
-            let one_more = |before| (before < limit).then_some(before + 1);
-            backend.in_flight.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
-        }
-        let waits_since = backend.latency.is_measured().then(|| Moment::of(now));
-        if let Some(since) = waits_since {
-            backend.latency.waiting.begin(since);
-        }
-        Some(Self { backend: Arc::clone(backend), began: now, waits_since: Cell::new(waits_since) })
-    }
-
-    /// Whose lease it is.
-    pub fn backend(&self) -> &Arc<Backend> {
-        &self.backend
-    }
-
-    /// When it was taken.
-    pub fn began(&self) -> Moment {
-        Moment::of(self.began)
-    }
-
-    /// The head of a good response has come, `took` after the request was sent.
-    pub fn answered(&self, took: Duration, now: impl Into<Moment>) {
-        self.wait_no_more();
-        if self.backend.latency.is_measured() {
-            self.backend.latency.record(took, now);
-        }
-    }
-
-    /// It failed after `elapsed`: no usable response, or one that says that the server failed.
-    pub fn failed(&self, elapsed: Duration, now: impl Into<Moment>) {
-        self.wait_no_more();
-        if self.backend.latency.is_measured() {
-            self.backend.latency.record_failure(elapsed, now);
-        }
-    }
-
-    fn wait_no_more(&self) {
-        if let Some(began) = self.waits_since.take() {
-            self.backend.latency.waiting.end(began);
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.wait_no_more();
-        // Before the look at the queue, in an order that whoever joins it relies on: it sees the free place,
-        // or is seen here.
-        self.backend.in_flight.fetch_sub(1, Ordering::SeqCst);
-        if let Some(queue) = self.backend.queue.get() {
-            queue.freed(self.backend.id);
-        }
     }
 }

@@ -103,6 +103,11 @@ impl Queue {
         self.len() == 0
     }
 
+    /// Since when the one waits who has waited longest; `None` where nobody does.
+    pub fn oldest_since(&self) -> Option<Instant> {
+        if self.is_empty() { None } else { self.lock().oldest_since() }
+    }
+
     /// Stands in the queue. Where it is full the expired leave it first, then the youngest of the lowest class
     /// below the newcomer's.
     ///

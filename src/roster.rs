@@ -38,7 +38,7 @@ pub struct Member {
     pub weight: u16,
     /// Used only when nobody of a lower one is usable.
     pub priority: u8,
-    /// Most requests in flight; 0: no limit.
+    /// Most requests in flight; 0: no limit; [`crate::backend::ADAPTIVE`]: it is found while it runs.
     pub limit: u32,
 }
 

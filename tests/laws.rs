@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
+#[path = "laws/adaptive.rs"]
+mod adaptive;
 #[path = "laws/bounded.rs"]
 mod bounded;
 #[path = "laws/faults.rs"]

@@ -56,7 +56,7 @@ pub(super) struct LivePool {
     failures: u64,
     budget_remaining_ratio: Option<f64>,
     in_flight: u32,
-    waiting: u64,
+    waiting: usize,
     /// Of what clients got.
     #[serde(flatten)]
     pace: Pace,
@@ -160,7 +160,7 @@ impl Live {
                 .and_then(|slo| slo.availability.or(slo.latency))
                 .map(|burn| burn.budget_remaining_ratio),
             in_flight: backends.iter().fold(0, |sum, backend| sum.saturating_add(backend.in_flight)),
-            waiting: pool.waiting,
+            waiting: pool.queue.length,
             name: pool.name,
             balance: pool.balance,
             pace,
@@ -258,6 +258,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::admin::QueueView;
     use crate::backend::{Backend, Identity};
     use crate::observe::{BackendSeries, Metrics, Outcome, PoolSeries};
 
@@ -286,7 +287,11 @@ mod tests {
 
         fn look(&self, live: &mut Live, now: Instant) -> LivePool {
             let backends = self.backends.iter().map(|one| BackendView::of(one, 1, 0, now)).collect();
-            live.look(vec![PoolView::of(&self.pool, "random", Some(0), backends, now)], now).remove(0)
+            live.look(
+                vec![PoolView::of(&self.pool, "random", Some(0), QueueView::default(), backends, now)],
+                now,
+            )
+            .remove(0)
         }
     }
 

@@ -58,7 +58,7 @@ impl House for Stage {
         self.looks.set(self.looks.get() + 1);
         let now = Instant::now();
         let backends = vec![BackendView::of(&self.backend, 3, 0, now)];
-        vec![PoolView::of(&self.pool, "round-robin", Some(0), backends, now)]
+        vec![PoolView::of(&self.pool, "round-robin", Some(0), QueueView::default(), backends, now)]
     }
 
     fn order(&self, pool: &str, backend: &str, change: Change) -> Result<BackendView, Missing> {
@@ -189,7 +189,7 @@ fn the_pages_say_what_is() {
 
         let (status, answer) = ask(address, "GET", "/metrics", "").await;
         assert_eq!(status, 200);
-        assert!(answer.contains("content-type: text/plain; version=0.0.4\r\n"), "{answer}");
+        assert!(answer.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{answer}");
         assert!(answer.contains("x-content-type-options: nosniff\r\n"));
         assert!(answer.contains("cache-control: no-store\r\n"));
         assert!(answer.contains("\nequipoise_ready 1\n"));

@@ -30,14 +30,23 @@ pub struct PoolView {
     /// Request sent to head of the response, over its backends since they appeared; absent before the first.
     #[serde(default)]
     pub latency: Option<LatencyView>,
-    /// Requests that wait for a place now: for the dashboard.
-    #[serde(skip)]
-    pub waiting: u64,
     /// The priority whose backends get new traffic; absent while nobody can.
     #[serde(default)]
     pub priority: Option<u8>,
+    /// Who waits because every backend is full.
+    #[serde(default)]
+    pub queue: QueueView,
     /// Its backends, in the order of the configuration.
     pub backends: Vec<BackendView>,
+}
+
+/// Who waits for a place at a pool's backends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct QueueView {
+    /// How many.
+    pub length: usize,
+    /// How long the one has who has waited longest; 0 where nobody waits.
+    pub oldest_seconds: f64,
 }
 
 /// One backend.
@@ -77,6 +86,9 @@ pub struct BackendView {
     pub reason: String,
     /// Requests and tunnels in flight.
     pub in_flight: u32,
+    /// How many may be in flight, as found by `max_connections = "adaptive"`; absent where that does not hold.
+    #[serde(default)]
+    pub found_limit: Option<u32>,
     /// Tunnels (WebSockets and the like) among them.
     #[serde(default)]
     pub tunnels: u32,
@@ -161,19 +173,20 @@ impl PoolView {
         series: &PoolSeries,
         balance: &str,
         priority: Option<u8>,
+        queue: QueueView,
         backends: Vec<BackendView>,
         now: Instant,
     ) -> Self {
         let mut times = Distribution::default();
         backends.iter().for_each(|backend| times.join(&backend.response_times));
         Self {
+            queue,
             name: series.name().to_owned(),
             balance: balance.to_owned(),
             availability: AvailabilityView::of(series.account(), now),
             traffic: series.account().tally().into(),
             slo: series.account().budgets(now).map(SloView::from),
             latency: LatencyView::of(&times),
-            waiting: series.waiting(),
             priority,
             backends,
         }
@@ -206,6 +219,7 @@ impl BackendView {
             state: state.name().to_owned(),
             reason,
             in_flight: backend.in_flight(),
+            found_limit: backend.found_limit(),
             tunnels: backend.tunnels(),
             connections: backend.connections(),
             idle_connections: backend.idle_connections(),
@@ -215,6 +229,16 @@ impl BackendView {
             traffic: series.tally().into(),
             latency: LatencyView::of(&response_times),
             response_times,
+        }
+    }
+}
+
+impl BackendView {
+    /// What is in flight, and of how many if that was found while it runs.
+    pub fn load(&self) -> String {
+        match self.found_limit {
+            Some(limit) => format!("{}/{limit}", self.in_flight),
+            None => self.in_flight.to_string(),
         }
     }
 }

@@ -25,7 +25,7 @@ impl Choices {
     /// backends would otherwise cost 1,024 picks, each longer than the last, before its 503.
     pub(super) fn is_open(&self, index: usize, tried: &[usize]) -> bool {
         let Some(candidate) = self.0.get(index) else { return false };
-        !tried.contains(&index) && (candidate.limit == 0 || candidate.backend.in_flight() < candidate.limit)
+        !tried.contains(&index) && candidate.backend.has_room(candidate.limit)
     }
 
     /// The open candidates and their indexes.

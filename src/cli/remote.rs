@@ -321,6 +321,10 @@ fn heading(text: &mut String, pool: &PoolView) {
     if let Some(priority) = pool.priority.filter(|priority| *priority > 0) {
         let _ = write!(text, "; backends of priority {priority} serve");
     }
+    if pool.queue.length > 0 {
+        let longest = milliseconds(pool.queue.oldest_seconds);
+        let _ = write!(text, "; {} wait for a place, the longest for {longest}", pool.queue.length);
+    }
     text.push('\n');
     let Some(slo) = &pool.slo else { return };
     for (name, burn) in [("availability", &slo.availability), ("latency", &slo.latency)] {
@@ -363,7 +367,7 @@ fn row(backend: &BackendView) -> [String; COLUMNS] {
         printable(&backend.state),
         span(backend.availability.for_seconds),
         backend.weight.to_string(),
-        backend.in_flight.to_string(),
+        backend.load(),
         format!("{} ({} idle)", backend.connections, backend.idle_connections),
         backend.requests.to_string(),
         backend.traffic.success_ratio.map_or_else(|| "-".to_owned(), percent),

@@ -4,7 +4,7 @@
 mod shadow;
 
 use super::build::Places;
-use super::model::{Config, Pool};
+use super::model::{Config, MaxConnections, Pool};
 use super::report::{Code, Diagnostic, Findings, printable};
 
 /// Methods that a second try cannot make worse (RFC 9110 9.2.2).
@@ -113,7 +113,7 @@ fn hash_key(pool: &Pool, at: &super::build::PoolPlaces, findings: &mut Findings)
 
 fn queue(pool: &Pool, at: &super::build::PoolPlaces, findings: &mut Findings) {
     if let Some(span) = &at.queue
-        && pool.backends.iter().all(|backend| backend.max_connections == 0)
+        && pool.backends.iter().all(|backend| backend.max_connections == MaxConnections::AtMost(0))
     {
         let message = "`queue` has no effect where every backend takes any number of requests";
         let one = Diagnostic::warning(Code::UnusedKey, span.clone(), message);

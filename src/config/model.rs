@@ -245,8 +245,8 @@ pub struct Pool {
     pub hash_key: HashKey,
     /// For the algorithms that hash: how many times its share of the load a backend takes at most.
     pub hash_balance_factor: Option<f64>,
-    /// Default for its backends; 0: no limit.
-    pub max_connections: u32,
+    /// Default for its backends.
+    pub max_connections: MaxConnections,
     /// Where requests wait while all are full.
     pub queue: Queue,
     /// What Host the backends see.
@@ -279,6 +279,15 @@ pub struct Pool {
     pub sticky: Option<Sticky>,
     /// `slo`
     pub slo: Option<Slo>,
+}
+
+/// `max_connections` of a pool and its backends
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaxConnections {
+    /// So many; 0: no limit.
+    AtMost(u32),
+    /// As many as it takes before they only wait there.
+    Adaptive,
 }
 
 /// `queue`
@@ -351,8 +360,8 @@ pub struct Backend {
     pub weight: u16,
     /// Used only when nobody of a lower one is usable; `backup = true` is 1. Default 0.
     pub priority: u8,
-    /// Its own or the pool's; 0: no limit.
-    pub max_connections: u32,
+    /// Its own or the pool's.
+    pub max_connections: MaxConnections,
 }
 
 /// `[pool.NAME.timeouts]`

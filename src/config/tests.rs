@@ -116,7 +116,7 @@ fn the_smallest_file_has_all_defaults() {
     assert_eq!(listener.timeouts.keep_alive, Duration::from_secs(75));
     let pool = &config.pools[0];
     assert_eq!((pool.balance.as_str(), &pool.hash_key), ("round-robin", &HashKey::ClientIp));
-    assert_eq!((&pool.pass_host, pool.max_connections), (&PassHost::Client, 0));
+    assert_eq!((&pool.pass_host, pool.max_connections), (&PassHost::Client, MaxConnections::AtMost(0)));
     assert_eq!((pool.backends[1].name.as_str(), pool.backends[1].weight), ("b:80", 1));
     assert_eq!(pool.timeouts.tunnel, Duration::from_secs(3600));
     assert!(pool.health.is_none());
@@ -271,12 +271,10 @@ fn shapes_are_read_as_the_contract_says() {
 
 #[test]
 fn later_versions_bring_the_rest() {
-    for line in ["max_connections = 'adaptive'"] {
-        let all = found(&format!("{SMALL}{line}\n"));
+    for line in ["strip_prefix = '/a'", "compress = true"] {
+        let all = found(&format!("{SMALL}[[route]]\npool = 'crm'\n{line}\n"));
         assert!(all.len() == 1 && all[0].ends_with("not-supported-yet"), "{line}: {all:?}");
     }
-    let agent = "[pool.crm.health]\nagent = { port = 9001 }\n";
-    assert_eq!(found(&format!("{SMALL}{agent}")), ["7:1 not-supported-yet"]);
     assert_eq!(found(&format!("{SMALL}[pool.crm.health]\ntype = 'tcp'\npath = '/'\n")), ["8:1 conflict"]);
 }
 

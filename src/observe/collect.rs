@@ -145,6 +145,9 @@ fn backend(sheet: &mut Sheet, series: &BackendSeries, now: Instant) {
     });
     sheet.add_histogram(&family::BACKEND_RESPONSE, &[pool, name], &(&series.response_times()).into());
     sheet.add(&family::BACKEND_IN_FLIGHT, &[pool, name], f64::from(backend.in_flight()));
+    if let Some(limit) = backend.found_limit() {
+        sheet.add(&family::BACKEND_LIMIT, &[pool, name], f64::from(limit));
+    }
     let idle = backend.idle_connections();
     let active = backend.connections().saturating_sub(idle);
     sheet.add(&family::BACKEND_CONNECTIONS, &[pool, name, "active"], f64::from(active));

@@ -162,6 +162,8 @@ families! {
         "Further tries of requests."
     RETRY_BUDGET_EXHAUSTED Counter "equipoise_retry_budget_exhausted_total" ["pool"]
         "Further tries that were due but not made, because the retry budget was spent."
+    BACKEND_LIMIT Gauge "equipoise_backend_connection_limit" ["pool", "backend"]
+        "Requests that may be in flight by max_connections = adaptive, as found so far."
     QUEUE_LENGTH Gauge "equipoise_queue_length" ["pool"]
         "Requests that wait because every backend has max_connections in flight, over all workers."
     QUEUE_SECONDS Histogram "equipoise_queue_seconds" ["pool"]

@@ -51,6 +51,7 @@ fn busy() -> (Arc<Metrics>, Vec<Arc<dyn std::any::Any>>, Instant) {
     route.request(0, MethodLabel::Post, CLIENT_LEFT, Duration::from_micros(50));
     series.health_check(CheckResult::Failure);
     backend.count_stray();
+    backend.set_adapts(true);
     pool.set_serving(true, "1 of 1 usable", begin);
     backend.condition().set(false, "status 503", begin);
     series.note_condition(begin + Duration::from_secs(30));
@@ -92,6 +93,7 @@ fn the_scrape_sums_the_shards() {
         r#"equipoise_backend_requests_total{pool="crm",backend="app1",code="200"} 2"#,
         r#"equipoise_backend_requests_total{pool="crm",backend="app1",code="connect_error"} 2"#,
         r#"equipoise_backend_strays_total{pool="crm",backend="app1"} 1"#,
+        r#"equipoise_backend_connection_limit{pool="crm",backend="app1"} 20"#,
         r#"equipoise_backend_state{pool="crm",backend="app1",state="up"} 1"#,
         r#"equipoise_backend_state{pool="crm",backend="app1",state="down"} 0"#,
         r#"equipoise_backend_uptime_seconds_total{pool="crm",backend="app1"} 50"#,

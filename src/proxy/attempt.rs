@@ -170,7 +170,8 @@ impl<'a> Exchange<'a> {
         let due = now + pool.connect_timeout;
         let due = self.deadline.map_or(due, |deadline| deadline.min(due));
         // The whole limit also while a share grows: idle connections of before need not be closed for that.
-        let dial = upstream.dial(backend, attempt.member.limit, pool.connect_timeout, due);
+        let limit = attempt.member.most_connections();
+        let dial = upstream.dial(backend, limit, pool.connect_timeout, due);
         Ok(Ok(Way::Dial(dial.announced(announced).secured(secure.cloned()))))
     }
 

@@ -130,6 +130,7 @@ impl Exchange<'_> {
             expires,
             max: pool.queue_max,
         };
+        pool.members.iter().for_each(|member| member.backend.hurry(now));
         let spot = pool.queue.join(ask, now).map_err(|_| Fault::PoolFull)?;
         pool.series.queued(self.worker.index);
         self.note.queue(now);

@@ -17,6 +17,7 @@ pub(super) type Number = (Class, i64);
 pub(super) struct Waiter {
     pub(super) waker: Waker,
     wants: Wants,
+    since: Instant,
     expires: Instant,
 }
 
@@ -92,6 +93,12 @@ impl Lines {
         self.waiting.len() + self.called.len()
     }
 
+    /// Since when the one waits who has waited longest. At most as many are looked at as may wait.
+    pub(super) fn oldest_since(&self) -> Option<Instant> {
+        let called = self.called.values().map(|called| &called.waiter);
+        self.waiting.values().chain(called).map(|waiter| waiter.since).min()
+    }
+
     pub(super) fn waiting(&mut self, number: Number) -> Option<&mut Waiter> {
         self.waiting.get_mut(&number)
     }
@@ -121,7 +128,8 @@ impl Lines {
         let is_first = !self.waiting.values().any(covers);
         let is_alone = !self.called.values().any(|called| covers(&called.waiter));
         // Its task asks for its word before it does anything else, and leaves its waker then.
-        let waiter = Waiter { waker: Waker::noop().clone(), wants: ask.wants, expires: ask.expires };
+        let waiter =
+            Waiter { waker: Waker::noop().clone(), wants: ask.wants, since: now, expires: ask.expires };
         if is_first && (is_alone || self.spare) {
             // One who cannot use it leaves it to the next.
             self.spare &= waiter.is_picky();

@@ -370,3 +370,18 @@ proptest! {
         prop_assert!(town.queue.is_empty() && town.now() >= start);
     }
 }
+
+#[test]
+fn it_tells_since_when_the_oldest_waits() {
+    let (queue, start) = (Arc::<Queue>::default(), Instant::now());
+    let at = |ms| start + Duration::from_millis(ms);
+    assert_eq!(queue.oldest_since(), None);
+    let first = queue.join(ask(Class::Low), at(1)).unwrap();
+    let second = queue.join(ask(Class::High), at(2)).unwrap();
+    let _third = queue.join(ask(Class::Normal), at(3)).unwrap();
+    assert_eq!(queue.oldest_since(), Some(at(1)), "also one that was called already");
+    drop(first);
+    assert_eq!(queue.oldest_since(), Some(at(2)));
+    drop(second);
+    assert_eq!(queue.oldest_since(), Some(at(3)));
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Member, Squad};
-use crate::backend::{Duty, Footing, Moment, Order, State};
+use crate::backend::{ADAPTIVE, Duty, Footing, Moment, Order, State};
 use crate::balance::Candidate;
 use crate::resilience::Cause;
 
@@ -193,7 +193,8 @@ impl Squad {
             };
             let limit = match proving(*place) && some_proved {
                 true => 1,
-                false if limit == 0 => 0,
+                // What is found while it runs grows by itself.
+                false if matches!(limit, 0 | ADAPTIVE) => limit,
                 false => part(limit, percent).max(1),
             };
             let weight = whole * u64::from(parts(*place)) / u64::from(WHOLE);

@@ -197,7 +197,7 @@ fn compile_member(
         backend: object,
         weight: backend.weight,
         priority: backend.priority,
-        limit: backend.max_connections,
+        limit: rules::limit(backend.max_connections),
         security,
         entry,
     }

@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(super) struct Entry {
     weight: u16,
     priority: u8,
-    limit: Option<u32>,
+    limit: Option<config::MaxConnections>,
 }
 
 impl Entry {

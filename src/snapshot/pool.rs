@@ -9,7 +9,7 @@ use super::orders::Entry;
 use super::review::{Notes, Roster};
 use super::tls::Origination;
 use crate::announce;
-use crate::backend::Backend;
+use crate::backend::{ADAPTIVE, Backend};
 use crate::balance::{Algorithm, Memory, Settings};
 use crate::health::Check;
 use crate::observe::{BackendSeries, Objective, PoolSeries};
@@ -92,13 +92,21 @@ pub struct Member {
     pub weight: u16,
     /// Used only when nobody of a lower one is usable.
     pub priority: u8,
-    /// Most requests in flight; 0: no limit.
+    /// Most requests in flight; 0: no limit; [`ADAPTIVE`]: it is found while it runs.
     pub limit: u32,
     /// What TLS is spoken to it.
     pub security: Security,
     /// Its counters.
     pub series: Arc<BackendSeries>,
     pub(super) entry: Entry,
+}
+
+impl Member {
+    /// Most open connections; 0: no limit. What is found while it runs is a limit on requests alone: it goes up and
+    /// down too fast for connections to follow.
+    pub fn most_connections(&self) -> u32 {
+        if self.limit == ADAPTIVE { 0 } else { self.limit }
+    }
 }
 
 /// What TLS is spoken to a backend.

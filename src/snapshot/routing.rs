@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::pool::Pool;
+use crate::backend::ADAPTIVE;
 use crate::config;
 use crate::observe::{Metrics, Objective, RouteAccount, RouteSeries};
 
@@ -59,6 +60,9 @@ pub(super) fn compile_objective(slo: &config::Slo) -> Objective {
 pub(super) fn enter(snapshot: &super::Snapshot, now: Instant) {
     for pool in &snapshot.pools {
         pool.budget.set_ratio(pool.budget_ratio);
+        for member in &pool.members {
+            member.backend.set_adapts(member.limit == ADAPTIVE);
+        }
         let lead = |routing: &&Routing| Arc::ptr_eq(&routing.pool, pool);
         let routings: Vec<_> = snapshot.routings.iter().filter(lead).collect();
         let accounts: Vec<_> = routings.iter().map(|routing| &*routing.account).collect();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::pool::{Member, Pool};
+use crate::backend::ADAPTIVE;
 use crate::config;
 use crate::health::{AgentCheck, Check, GrpcCheck, HttpCheck, Kind};
 use crate::http::Underscores;
@@ -59,6 +60,14 @@ pub(super) fn retry(retry: &config::Retry) -> Policy {
         on_timeout: retry.on.timeout,
         statuses: retry.on.statuses.as_slice().into(),
         methods: retry.methods.iter().map(|method| method.as_str().into()).collect(),
+    }
+}
+
+/// Most requests in flight, in the form in which leases take it.
+pub(super) fn limit(written: config::MaxConnections) -> u32 {
+    match written {
+        config::MaxConnections::AtMost(limit) => limit,
+        config::MaxConnections::Adaptive => ADAPTIVE,
     }
 }
 

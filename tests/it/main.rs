@@ -22,6 +22,7 @@ mod orders;
 mod origin;
 
 mod access;
+mod adaptive;
 mod answers;
 mod balance;
 mod check;

@@ -318,3 +318,34 @@ fn a_further_try_waits_for_another_backend() {
     }
     assert_eq!((origin.requests(), refused()), (7, before));
 }
+
+#[test]
+fn who_waits_is_told_with_how_long() {
+    let gate = Gate::default();
+    let (_origin, daemon, mut busy) = full(&gate, |config| config);
+    let queue = || {
+        let page: serde_json::Value = serde_json::from_str(&daemon.page("/api/v1/pools/crm").text()).unwrap();
+        (page["queue"]["length"].as_u64().unwrap(), page["queue"]["oldest_seconds"].as_f64().unwrap())
+    };
+    assert_eq!(queue(), (0, 0.0));
+    let began = Instant::now();
+    let mut wires = [asks(&daemon, "/a"), asks(&daemon, "/b")];
+    until_waiting(&daemon, 2);
+    until("the longest has waited for a while", || (queue().1 >= 0.05).then_some(()));
+    let (length, oldest) = queue();
+    assert!(length == 2 && oldest <= began.elapsed().as_secs_f64(), "{length} {oldest}");
+    let status = std::process::Command::new(crate::daemon::BINARY)
+        .args(["status", "--admin", &daemon.admin.to_string()])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(status.stdout).unwrap();
+    assert!(text.contains("; 2 wait for a place, the longest for "), "{text}");
+    gate.open();
+    assert_eq!(status_of(&mut busy), 200);
+    wires.iter_mut().for_each(|wire| assert_eq!(status_of(wire), 200));
+    until("nobody waits", || (queue() == (0, 0.0)).then_some(()));
+}
+
+fn status_of(wire: &mut Wire) -> u16 {
+    wire.response("GET").unwrap().status()
+}

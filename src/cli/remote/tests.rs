@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 
 use super::*;
 use crate::admin::{
-    AvailabilityView, BurnView, Change, ConfigView, Findings, House, ListenerView, Missing, Reload,
-    RouteView, SloView, TrafficView, serve,
+    AvailabilityView, BurnView, Change, ConfigView, Findings, House, ListenerView, Missing, QueueView,
+    Reload, RouteView, SloView, TrafficView, serve,
 };
 use crate::observe::{Happenings, Metrics};
 
@@ -81,6 +81,7 @@ fn view() -> PoolView {
         state: "down".to_owned(),
         reason: "status \u{1b}[31m503".to_owned(),
         in_flight: 0,
+        found_limit: None,
         tunnels: 0,
         connections: 2,
         idle_connections: 1,
@@ -97,8 +98,8 @@ fn view() -> PoolView {
         traffic,
         slo: Some(slo),
         latency: None,
-        waiting: 0,
         priority: Some(1),
+        queue: QueueView { length: 3, oldest_seconds: 1.25 },
         backends: vec![backend],
     }
 }
@@ -110,7 +111,7 @@ fn the_table_says_state_and_why() {
     assert_eq!(
         lines[0],
         "pool crm (random): DOWN for 1m5s, status 503, available 99.99 %, failures 1; of its requests 99.00 % succeeded; \
-         backends of priority 1 serve"
+         backends of priority 1 serve; 3 wait for a place, the longest for 1.25 s"
     );
     assert_eq!(
         lines.remove(1),

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{Places, PoolPlaces, health, slo, sticky, tls, unique};
 use crate::config::Vocabulary;
 use crate::config::model::{
-    Backend, HashKey, PassHost, Passive, Pool, PoolTimeouts, Protocol, Queue, Retry, RetryOn, SendProxy,
+    Backend, HashKey, MaxConnections, PassHost, Passive, Pool, PoolTimeouts, Protocol, Queue, Retry, RetryOn,
+    SendProxy,
 };
 use crate::config::report::{Code, Diagnostic, Findings, Span};
 use crate::config::walk::{Section, Value};
@@ -23,7 +24,7 @@ pub(super) fn build(
     places: &mut Places,
     findings: &mut Findings,
 ) -> Pool {
-    let max_connections = section.number("max_connections").map_or(0, to_u32);
+    let max_connections = max_connections(section).unwrap_or(MaxConnections::AtMost(0));
     let hash_key = match section.value("hash_key") {
         Some(Value::HashKey(key)) => key.clone(),
         _ => HashKey::ClientIp,
@@ -102,7 +103,7 @@ fn pool_places(section: &Section, health: Option<&Section>, retry: &Section) -> 
     }
 }
 
-fn backends(section: &Section, pool_limit: u32, findings: &mut Findings) -> Vec<Backend> {
+fn backends(section: &Section, pool_limit: MaxConnections, findings: &mut Findings) -> Vec<Backend> {
     let mut backends = Vec::new();
     let mut places: Vec<(Span, bool)> = Vec::new();
     for item in section.list("backends") {
@@ -128,7 +129,7 @@ fn backends(section: &Section, pool_limit: u32, findings: &mut Findings) -> Vec<
                         .number("weight")
                         .map_or(1, |weight| u16::try_from(weight).unwrap_or(u16::MAX)),
                     priority: priority(table, findings),
-                    max_connections: table.number("max_connections").map_or(pool_limit, to_u32),
+                    max_connections: max_connections(table).unwrap_or(pool_limit),
                 }
             }
             _ => continue,
@@ -144,6 +145,13 @@ fn backends(section: &Section, pool_limit: u32, findings: &mut Findings) -> Vec<
     let named = named.map(|(backend, (span, written))| (backend.name.as_str(), span.clone(), *written));
     unique("backend", named, "the name is the address where none is given", findings);
     backends
+}
+
+fn max_connections(section: &Section) -> Option<MaxConnections> {
+    match section.number("max_connections") {
+        Some(number) => Some(MaxConnections::AtMost(to_u32(number))),
+        None => section.text("max_connections").map(|_| MaxConnections::Adaptive),
+    }
 }
 
 /// `backup = true` is priority 1.

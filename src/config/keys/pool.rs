@@ -16,6 +16,9 @@ const WAITING_MAX: u64 = 1 << 20;
 /// Held per request in flight.
 const RETRY_BUFFER_MAX: u64 = 1 << 30;
 
+const MAX_CONNECTIONS: Kind = Kind::Either(&[Kind::Integer { min: 0, max: IN_FLIGHT_MAX }, ADAPTIVE]);
+const ADAPTIVE: Kind = Kind::Choice { now: &["adaptive"], later: &[] };
+
 pub(super) static POOL: &[Key] = &[
     key("balance", Kind::Balance, "\"round-robin\"", "How a backend is chosen; see «Balancing» below."),
     key("hash_key", Kind::Text(Syntax::HashKey), "\"client-ip\"", "What `balance = \"hash\"` hashes."),
@@ -41,14 +44,12 @@ pub(super) static POOL: &[Key] = &[
     ),
     key(
         "max_connections",
-        Kind::Either(&[
-            Kind::Integer { min: 0, max: IN_FLIGHT_MAX },
-            Kind::Choice { now: &[], later: &["adaptive"] },
-        ]),
+        MAX_CONNECTIONS,
         "0",
         "Requests and tunnels in flight at one backend, over all workers; 0: no limit. With HTTP/1.1 also the bound on \
          its open connections: above it an idle one elsewhere is closed before a new one is dialled. Probes are not \
-         counted. When all backends are full, requests wait in the queue.",
+         counted. When all backends are full, requests wait in the queue. \"adaptive\": as many as each takes before they \
+         only wait there, found by its response times.",
     ),
     Key {
         name: "queue",
@@ -171,7 +172,7 @@ static BACKEND: &[Key] = &[
     ),
     Key {
         name: "max_connections",
-        kind: Kind::Integer { min: 0, max: IN_FLIGHT_MAX },
+        kind: MAX_CONNECTIONS,
         default: Preset::Words("the pool's"),
         doc: "Replaces the pool's; 0: no limit.",
     },

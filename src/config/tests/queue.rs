@@ -16,7 +16,6 @@ fn nobody_waits_for_ever_and_not_everybody_may() {
         let all = found(&format!("{SMALL}max_connections = 7\n{line}\n"));
         assert!(all.len() == 1 && all[0].starts_with("7:"), "{line}: {all:?}");
     }
-    assert_eq!(found(&format!("{SMALL}max_connections = 'adaptive'\n")), ["6:19 not-supported-yet"]);
 }
 
 #[test]
@@ -38,4 +37,18 @@ fn a_route_is_low_normal_or_high() {
         assert_eq!(config(&route(line)).routes[0].priority, priority, "{line}");
     }
     assert_eq!(found(&route("priority = 'urgent'")), ["8:12 bad-value"]);
+}
+
+#[test]
+fn a_limit_is_a_number_or_adaptive_and_a_backends_own_counts() {
+    let text = SMALL.replace("'b:80'", "{ address = 'b:80', max_connections = 3 }");
+    let pool = &config(&format!("{text}max_connections = 'adaptive'\n")).pools[0];
+    assert_eq!(pool.max_connections, MaxConnections::Adaptive);
+    assert!(pool.backends.iter().any(|backend| backend.max_connections == MaxConnections::AtMost(3)));
+    let text = SMALL.replace("'b:80'", "{ address = 'b:80', max_connections = 'adaptive' }");
+    let pool = &config(&text).pools[0];
+    assert_eq!(pool.max_connections, MaxConnections::AtMost(0));
+    assert!(pool.backends.iter().any(|backend| backend.max_connections == MaxConnections::Adaptive));
+    assert_eq!(found(&format!("{SMALL}max_connections = 'adaptiv'\n")), ["6:19 bad-value"]);
+    assert_eq!(found(&format!("{SMALL}max_connections = 'adaptive'\nqueue.max = 9\n")), [""; 0]);
 }
