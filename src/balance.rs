@@ -5,6 +5,7 @@
 //! truth for the process (whose turn it is) lives in [`Memory`] and is handed to the next compilation.
 
 use std::fmt::Debug;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
@@ -41,11 +42,25 @@ pub struct Candidate {
     pub limit: u32,
 }
 
+/// Something that every worker writes, on cache lines of its own (two, for processors fetch them in pairs): what others
+/// only read would go from core to core along with it.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Apart<T>(T);
+
+impl<T> Deref for Apart<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
 /// What outlives a compilation: one per pool, carried over a reload.
 #[derive(Debug, Default)]
 pub struct Memory {
     /// Turns taken so far, by every worker.
-    pub turn: AtomicU64,
+    pub turn: Apart<AtomicU64>,
     /// How fast the pool answers.
     pub norm: Arc<Norm>,
     /// What is in flight at all candidates, where a bound on each of them is asked for.

@@ -12,9 +12,12 @@ use super::{Candidate, Memory};
 use crate::backend::Moment;
 
 /// The requests in flight at all candidates, as they were at the last look. To look at a thousand costs more than
-/// all the rest of a pick, so that of many candidates only one pick in a tick of the clock (125 µs) does.
+/// all the rest of a pick, so that of many candidates only one pick in a millisecond does.
 #[derive(Debug, Default)]
 pub(super) struct Total(AtomicU64);
+
+/// For so long a sum serves: a millisecond.
+const FRESH_TICKS: u32 = 8;
 
 /// The bound of one compilation.
 #[derive(Debug)]
@@ -38,11 +41,11 @@ impl Bound {
         f64::from(candidate.backend.in_flight()) + 1.0 <= most
     }
 
-    /// What is in flight at these candidates; of many, as it was when somebody looked within the same tick.
+    /// What is in flight at these candidates; of many, as it was when somebody looked within the last millisecond.
     pub(super) fn recent_total(&self, candidates: &[Candidate], now: Moment) -> u64 {
         if candidates.len() > SCANNED_MAX {
             let held = self.memory.total.0.load(Ordering::Relaxed);
-            if held as u32 == now.tick_bits() {
+            if now.tick_bits().wrapping_sub(held as u32) < FRESH_TICKS {
                 return held >> 32;
             }
         }

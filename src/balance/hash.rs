@@ -41,6 +41,10 @@ pub(super) const BY_KEY: Algorithm = Algorithm {
 /// Slots of one table. Fixed, and part of what nodes must agree on: another number moves every key.
 const SLOTS: usize = 1 << 16;
 
+/// With a bound on the load, so many owners of a slot are kept: of a thousand to look for the next one takes
+/// microseconds, and with a bound it is asked for often.
+const KEPT: usize = 4;
+
 // Fixed for the same reason: nodes of different versions may stand side by side during an upgrade.
 const KEY_SEED: u64 = 0x6571_7569_706f_6973;
 const BACKEND_SEED: u64 = 0x6261_636b_656e_6473;
@@ -63,12 +67,14 @@ pub fn address_key(address: IpAddr) -> u64 {
 
 fn build(candidates: &[Candidate], memory: &Arc<Memory>, settings: Settings) -> Box<dyn Balancer> {
     let first = candidates.first().map(|candidate| candidate.weight);
+    let kept = if settings.balance_factor.is_some() { KEPT } else { 1 };
     Box::new(Hash {
         choices: Choices::new(candidates),
         bound: settings.balance_factor.map(|factor| Bound::new(factor, candidates, memory)),
         seeds: candidates.iter().map(seed).collect(),
         equal: candidates.iter().all(|candidate| Some(candidate.weight) == first),
-        owners: (0..SLOTS).map(|_| AtomicU32::new(0)).collect(),
+        kept,
+        owners: (0..SLOTS * kept).map(|_| AtomicU32::new(0)).collect(),
     })
 }
 
@@ -88,42 +94,53 @@ struct Hash {
     bound: Option<Bound>,
     seeds: Box<[u64]>,
     equal: bool,
-    /// Index + 1 of each slot's owner; 0 while nobody asked.
+    /// How many owners of each slot are kept.
+    kept: usize,
+    /// For each slot, index + 1 of its owner and of those after it; 0 while nobody asked.
     owners: Box<[AtomicU32]>,
 }
 
 impl Balancer for Hash {
     fn pick(&self, pick: &mut Pick<'_>) -> Option<usize> {
         let slot = (pick.key >> 48) as usize;
-        let owner = self.owner(slot)?;
-        let list = self.choices.list();
-        let open = self.choices.is_open(owner, pick.tried);
-        let Some(bound) = &self.bound else {
-            if open {
-                return Some(owner);
-            }
-            // The next best score among the rest: where the key would go if the owner did not exist.
-            return self.best(slot, |index| self.choices.is_open(index, pick.tried));
-        };
-        let now = Moment::of(pick.now);
-        if open && bound.has_room(list.get(owner)?, bound.recent_total(list, now)) {
+        if let Some(bound) = &self.bound {
+            return self.pick_within(bound, slot, pick);
+        }
+        let owner = self.ranked(slot, 0)?;
+        if self.choices.is_open(owner, pick.tried) {
             return Some(owner);
         }
-        let total = bound.exact_total(list, now);
-        let has_room =
-            |index: usize| list.get(index).is_some_and(|candidate| bound.has_room(candidate, total));
-        self.best(slot, |index| has_room(index) && self.choices.is_open(index, pick.tried))
-            // Whoever has room was tried or has its max_connections: better above the bound than nowhere.
-            .or_else(|| self.best(slot, |index| self.choices.is_open(index, pick.tried)))
+        // The next best score among the rest: where the key would go if the owner did not exist.
+        self.best(slot, |index| self.choices.is_open(index, pick.tried))
     }
 }
 
 impl Hash {
-    fn owner(&self, slot: usize) -> Option<usize> {
-        let held = self.owners.get(slot)?;
+    /// The first in the key's order that is open and within its bound.
+    fn pick_within(&self, bound: &Bound, slot: usize, pick: &Pick<'_>) -> Option<usize> {
+        let (list, now) = (self.choices.list(), Moment::of(pick.now));
+        let takes = |index: usize, total: u64| {
+            let has_room = list.get(index).is_some_and(|candidate| bound.has_room(candidate, total));
+            has_room && self.choices.is_open(index, pick.tried)
+        };
+        let total = bound.recent_total(list, now);
+        let mut kept = (0..self.kept).map_while(|rank| self.ranked(slot, rank));
+        if let Some(index) = kept.find(|index| takes(*index, total)) {
+            return Some(index);
+        }
+        let total = bound.exact_total(list, now);
+        self.best(slot, |index| takes(index, total))
+            // Whoever has room was tried or has its max_connections: better above the bound than nowhere.
+            .or_else(|| self.best(slot, |index| self.choices.is_open(index, pick.tried)))
+    }
+
+    /// Who has the slot (0), or would have it if those before did not exist.
+    fn ranked(&self, slot: usize, rank: usize) -> Option<usize> {
+        let held = self.owners.get(slot * self.kept + rank)?;
         match held.load(Ordering::Relaxed) {
             0 => {
-                let owner = self.best(slot, |_| true)?;
+                let before: Vec<usize> = (0..rank).map_while(|rank| self.ranked(slot, rank)).collect();
+                let owner = self.best(slot, |index| !before.contains(&index))?;
                 held.store(owner as u32 + 1, Ordering::Relaxed);
                 Some(owner)
             }

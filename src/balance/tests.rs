@@ -132,7 +132,7 @@ proptest! {
         // A prime beside them keeps the common divisor at 1 and the order too long to be written out.
         let weights: Vec<u16> = weights.into_iter().chain([65_521]).collect();
         let candidates = candidates(&weights);
-        let memory = Arc::new(Memory { turn: AtomicU64::new(start), ..Memory::default() });
+        let memory = Arc::new(Memory { turn: Apart(AtomicU64::new(start)), ..Memory::default() });
         let balancer = (find("round-robin").unwrap().build)(&candidates, &memory, Settings::default());
         let total: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();
         let counts = Client::new(3).counts(&*balancer, weights.len(), 10_000);

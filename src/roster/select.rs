@@ -139,7 +139,7 @@ impl Squad {
                 .map(|(place, _)| place)
                 .collect::<Vec<usize>>()
         };
-        let priority = self.choose_tier(&seen);
+        let mut priority = self.choose_tier(&seen);
         let (mut places, all) = (of(priority, &Seen::is_usable), of(priority, &|_| true));
         let panics = (places.len() as f64) < self.rules.panic_threshold * all.len() as f64;
         if panics {
@@ -151,7 +151,7 @@ impl Squad {
             })
         {
             // More are out than may be ejected, because others went down: a bad backend is better than none.
-            let priority = self.first_of(&seen, |_, seen| seen.up).unwrap_or(0);
+            priority = self.first_of(&seen, |_, seen| seen.up).unwrap_or(0);
             places = of(priority, &|seen: Seen| seen.up);
         }
         if !panics && places.iter().any(|place| !seen[*place].paused) {

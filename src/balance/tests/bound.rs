@@ -27,7 +27,7 @@ proptest! {
         let mut client = Client::new(seed);
         let mut leases: Vec<Lease> = Vec::new();
         for number in keys {
-            // Everything that is looked at is at most one tick of the clock old.
+            // Everything that is looked at is of this millisecond.
             client.now += MS;
             let index = client.pick_key(&*balancer, &[], key(&number.to_le_bytes())).unwrap();
             leases.push(Lease::take(&candidates[index].backend, 0, client.now).unwrap());

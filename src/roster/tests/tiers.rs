@@ -129,3 +129,13 @@ fn slow_start_and_ejections_settle_too_and_a_reload_changes_nothing() {
     squad.pause(0, SECOND, at(14_000));
     assert_eq!(picked(&squad, 14_001), [0], "who asks for a pause is not down");
 }
+
+#[test]
+fn of_ejected_ones_the_first_that_are_up_serve_where_the_rest_went_down() {
+    let squad = tiers(&[0, 0, 3, 3], rules());
+    eject(&squad, 2, 1_000);
+    eject(&squad, 3, 1_000);
+    let _ = [0, 1].map(|place| mark(&squad, place, false, 1_001));
+    let selection = squad.select(squad.look(at(1_002)));
+    assert_eq!((selection.places, selection.priority), (vec![2, 3], 3));
+}
