@@ -1,14 +1,19 @@
-//! One pick of each algorithm of the registry among 4, 64 and 1,024 candidates of mixed weights.
+//! One pick of each algorithm of the registry among 4, 64 and 1,024 candidates of mixed weights: by one worker, and by two
+//! at once, who share what the algorithm keeps for the process. Hashing also with a bound on the load.
+//!
+//! What is counted is processor time of the thread that picks, so that a machine that is busy otherwise tells the same.
 
 #![allow(missing_docs, reason = "criterion's macros make public items that nobody reads about")]
 
 use std::hint::black_box;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use equipoise::backend::{Backend, Identity, Lease};
-use equipoise::balance::{Candidate, Memory, Pick, REGISTRY, Settings};
+use equipoise::balance::{Algorithm, Balancer, Candidate, Memory, Pick, REGISTRY, Settings, find};
+use rustix::time::{ClockId, clock_gettime};
 
 /// Between two picks, so that time passes: 10,000 requests per second.
 const BETWEEN: Duration = Duration::from_micros(100);
@@ -17,24 +22,78 @@ criterion_group!(benches, picks);
 criterion_main!(benches);
 
 fn picks(criterion: &mut Criterion) {
-    let mut random = fastrand::Rng::with_seed(1);
-    let mut now = Instant::now();
     for algorithm in REGISTRY {
-        let mut group = criterion.benchmark_group(algorithm.name);
-        for count in [4, 64, 1_024] {
-            let (candidates, _leases) = candidates(count, now);
-            let balancer = (algorithm.build)(&candidates, &Arc::new(Memory::default()), Settings::default());
-            group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
-                bencher.iter(|| {
-                    let key = random.u64(..);
-                    now += BETWEEN;
-                    let mut pick = Pick { key, tried: &[], random: &mut random, now };
-                    black_box(balancer.pick(&mut pick))
-                });
-            });
-        }
-        group.finish();
+        group(criterion, algorithm.name, algorithm, Settings::default());
     }
+    let bounded = Settings { balance_factor: Some(1.25) };
+    if let Some(hash) = find("hash") {
+        group(criterion, "hash, factor 1.25", hash, bounded);
+    }
+}
+
+fn group(criterion: &mut Criterion, name: &str, algorithm: &Algorithm, settings: Settings) {
+    let begun = Instant::now();
+    let mut group = criterion.benchmark_group(name);
+    for count in [4, 64, 1_024] {
+        let (candidates, _leases) = candidates(count, begun);
+        let balancer = (algorithm.build)(&candidates, &Arc::new(Memory::default()), settings);
+        let mut worker = Worker::new(1, begun);
+        group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
+            bencher.iter_custom(|picks| worker.work(&*balancer, picks));
+        });
+        group.bench_function(BenchmarkId::new("two workers", count), |bencher| {
+            bencher.iter_custom(|picks| at_once(&*balancer, picks, begun));
+        });
+    }
+    group.finish();
+}
+
+/// How long it takes two workers to make so many picks each, both at the same time: the slower one counts.
+fn at_once(balancer: &dyn Balancer, picks: u64, begun: Instant) -> Duration {
+    let gate = Barrier::new(2);
+    let work = |seed| {
+        let mut worker = Worker::new(seed, begun);
+        gate.wait();
+        worker.work(balancer, picks)
+    };
+    thread::scope(|scope| {
+        let other = scope.spawn(|| work(2));
+        let own = work(1);
+        other.join().map_or(own, |other| own.max(other))
+    })
+}
+
+/// One who picks, as a worker of the daemon does it.
+struct Worker {
+    random: fastrand::Rng,
+    now: Instant,
+}
+
+impl Worker {
+    fn new(seed: u64, now: Instant) -> Self {
+        Self { random: fastrand::Rng::with_seed(seed), now }
+    }
+
+    /// The processor time that so many picks take.
+    fn work(&mut self, balancer: &dyn Balancer, picks: u64) -> Duration {
+        let from = processor_time();
+        for _ in 0..picks {
+            black_box(self.pick(balancer));
+        }
+        processor_time() - from
+    }
+
+    fn pick(&mut self, balancer: &dyn Balancer) -> Option<usize> {
+        let key = self.random.u64(..);
+        self.now += BETWEEN;
+        balancer.pick(&mut Pick { key, tried: &[], random: &mut self.random, now: self.now })
+    }
+}
+
+/// Of this thread, so far.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 fn candidates(count: u16, now: Instant) -> (Vec<Candidate>, Vec<Lease>) {

@@ -15,6 +15,8 @@ mod faults;
 mod outages;
 #[path = "laws/peers.rs"]
 mod peers;
+#[path = "laws/plot.rs"]
+mod plot;
 #[path = "laws/trials.rs"]
 mod trials;
 
@@ -22,7 +24,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use equipoise::balance;
-use equipoise::simulate::{Arrivals, Chooser, Ours, Report, Scenario, Server, Spread, run};
+use equipoise::simulate::{Arrivals, Chooser, FaultKind, Ours, Report, Scenario, Server, Spread, run};
 use peers::{Nginx, Traefik};
 use trials::{LAWS, Law, Unit};
 
@@ -35,6 +37,16 @@ const TRIED: [Rival; 4] = [
     ("least-connections", || ours("least-connections")),
     ("nginx least_time", || Box::new(Nginx::default())),
     ("Traefik leasttime", || Box::new(Traefik::default())),
+];
+
+/// Who is shown in the tables and pictures of faults; the last two are peers.
+const RIVALS: [Rival; 6] = [
+    ("round-robin", || ours("round-robin")),
+    ("power-of-two", || ours("power-of-two")),
+    TRIED[1],
+    TRIED[0],
+    TRIED[2],
+    TRIED[3],
 ];
 
 fn ours(name: &str) -> Box<dyn Chooser> {
@@ -61,14 +73,7 @@ fn laws() {
 
 #[test]
 fn faults_without_help() {
-    let rivals: [Rival; 6] = [
-        ("round-robin", || ours("round-robin")),
-        ("power-of-two", || ours("power-of-two")),
-        TRIED[1],
-        TRIED[0],
-        TRIED[2],
-        TRIED[3],
-    ];
+    let rivals = RIVALS;
     let mut table = format!("| one of four | {} |\n", rivals.map(|(name, _)| name).join(" | "));
     table.push_str("| --- | --- | --- | --- | --- | --- | --- |\n");
     for (name, kind) in faults::FAULTS {
@@ -80,6 +85,21 @@ fn faults_without_help() {
     }
     println!("{table}");
     assert_on_the_page(&table);
+}
+
+#[test]
+fn pictures_of_faults() {
+    for (file, title, kind) in [
+        ("balancing-slow.svg", "One of four servers is ten times slower", FaultKind::Slow(10.0)),
+        (
+            "balancing-fails.svg",
+            "One of four servers fails in 1 ms",
+            FaultKind::FailsFast(Duration::from_millis(1)),
+        ),
+    ] {
+        let curves = RIVALS.map(|(name, chooser)| plot::play(name, kind, &mut *chooser()));
+        plot::assert_drawn(file, &plot::draw(title, &curves));
+    }
 }
 
 #[test]
