@@ -171,6 +171,9 @@ impl Backend {
     /// Counts a tunnel for as long as what is given lives.
     pub fn open_tunnel(self: &Arc<Self>) -> Tunnel {
         self.tunnels.fetch_add(1, Ordering::Relaxed);
+        if self.adaptive.get().is_some() {
+            self.has_more_room();
+        }
         Tunnel(Arc::clone(self))
     }
 

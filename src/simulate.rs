@@ -84,7 +84,7 @@ pub struct Server {
     pub slots: usize,
     /// Its weight in the pool.
     pub weight: u16,
-    /// Most requests in flight; 0: no limit.
+    /// Most requests in flight; 0: no limit; [`crate::backend::ADAPTIVE`]: it is found while it runs.
     pub limit: u32,
     /// When it stands in the pool's list.
     pub listed: Range<Duration>,

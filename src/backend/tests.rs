@@ -188,6 +188,37 @@ fn waits_of_many_threads_add_up_to_nothing() {
     assert_eq!(backend.in_flight(), 0);
 }
 
+/// Room that comes of anything but an end is told to those who wait: nobody else would call them.
+#[test]
+fn a_found_limit_makes_room_for_tunnels_and_calls_who_waits() {
+    use std::task::{Context, Poll, Waker};
+
+    use crate::queue::{Ask, Class, Queue, Wants, Word};
+
+    let (backend, queue, now) = (unmeasured(), Arc::<Queue>::default(), Instant::now());
+    backend.serves(&queue);
+    assert_eq!(backend.found_limit(), None, "it has another limit, or none");
+    let take = || Lease::take(&backend, ADAPTIVE, now);
+    let leases: Vec<Lease> = (0..20).map(|_| take().unwrap()).collect();
+    assert!(take().is_none() && !backend.has_room(ADAPTIVE) && backend.has_room(0));
+    let ask = Ask {
+        class: Class::Normal,
+        again: false,
+        wants: Wants::Any,
+        expires: now + Duration::from_secs(60),
+        max: 10,
+    };
+    let mut spot = queue.join(ask, now).unwrap();
+    spot.in_vain(Wants::Any);
+    let mut cx = Context::from_waker(Waker::noop());
+    assert_eq!(spot.poll(|| now, &mut cx), Poll::Pending);
+    let tunnel = backend.open_tunnel();
+    assert_eq!(spot.poll(|| now, &mut cx), Poll::Ready(Word::Try));
+    assert!(take().is_some());
+    drop((tunnel, leases));
+    assert_eq!(backend.in_flight(), 0);
+}
+
 #[test]
 fn an_older_clock_reading_does_not_turn_time_back() {
     let start = epoch();

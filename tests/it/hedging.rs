@@ -190,3 +190,61 @@ fn a_client_that_belongs_to_a_backend_is_not_sent_to_another() {
     gate.open();
     assert_eq!(wire.response("GET").unwrap().text(), answer.text());
 }
+
+/// Whoever of the two has it first: the other is told that it is not needed, and its place is free.
+#[test]
+fn the_first_head_is_the_answer_and_nobody_is_left_at_work() {
+    let gates = [Gate::default(), Gate::default()];
+    let origins = [patient(&gates[0], "a"), patient(&gates[1], "b")];
+    let daemon = Daemon::start(&over(&[origins[0].address, origins[1].address]).pool("hedge = true"));
+    learn(&daemon);
+    let both = || origins.iter().all(|origin| origin.in_flight() == 1);
+    let nobody = || origins.iter().all(|o| daemon.backend(&o.address.to_string())["in_flight"] == 0);
+    let canceled = |origin: &Origin| {
+        let labels =
+            [("backend", &*origin.address.to_string()), ("code", "canceled")].map(|(l, v)| (l, v.to_owned()));
+        let labels = labels.each_ref().map(|(label, value)| (*label, value.as_str()));
+        daemon.metric("equipoise_backend_requests_total", &labels)
+    };
+    let mut wire = sends(&daemon, HELD);
+    until("both have it", || both().then_some(()));
+    gates[0].open();
+    assert_eq!(wire.response("GET").unwrap().text(), "a");
+    until("nobody is at work", || nobody().then_some(()));
+    assert_eq!((canceled(&origins[0]), canceled(&origins[1])), (0.0, 1.0));
+    assert_eq!(daemon.metric("equipoise_http_requests_total", &[("code", "200")]), KNOWN as f64 + 1.0);
+    gates[1].open();
+}
+
+#[test]
+fn a_client_that_leaves_ends_both() {
+    let gate = Gate::default();
+    let origins = [patient(&gate, "a"), patient(&gate, "b")];
+    let daemon = Daemon::start(&over(&[origins[0].address, origins[1].address]).pool("hedge = true"));
+    learn(&daemon);
+    let wire = sends(&daemon, HELD);
+    until("both have it", || origins.iter().all(|origin| origin.in_flight() == 1).then_some(()));
+    wire.reset();
+    let idle = |origin: &Origin| daemon.backend(&origin.address.to_string())["in_flight"] == 0;
+    until("both are left", || origins.iter().all(idle).then_some(()));
+    assert_eq!(daemon.metric("equipoise_backend_requests_total", &[("code", "canceled")]), 2.0);
+    gate.open();
+}
+
+/// A connection that was idle and turns out to be closed costs nobody anything here either.
+#[test]
+fn a_stale_connection_is_replaced_beside_hedging_too() {
+    let origin = Origin::new(|visit| {
+        if visit.request()?.is_some() {
+            visit.answer(200, "once")?;
+            visit.request()?; // and ends with it
+        }
+        Ok(())
+    });
+    let daemon = Daemon::start(&over(&[origin.address]).pool("hedge = true"));
+    let mut wire = connect(daemon.web);
+    for _ in 0..2 {
+        assert_eq!(wire.get("/").unwrap().text(), "once");
+    }
+    assert_eq!(daemon.metric("equipoise_retries_total", &[("reason", "stale")]), 1.0);
+}
