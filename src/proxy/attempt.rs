@@ -14,7 +14,6 @@ use crate::http::{self, Body, Method, Refusal, Upgrade, Version};
 use crate::observe::{Outcome, RetryReason};
 use crate::resilience::Failure;
 use crate::snapshot::{HostPolicy, Pool, Security};
-use crate::tls::Secure;
 use crate::upstream::{Connection, DialError, Dialing, Protocol, Terms, Upstream};
 
 /// A backend of HTTP/2 is asked after so small a part of `timeouts.idle` whether it is still there: one that has vanished is
@@ -143,25 +142,20 @@ impl<'a> Exchange<'a> {
         reuse: bool,
         now: Instant,
     ) -> Result<Result<Way<'a>, Failure>, Fault> {
+        if pool.protocol != Protocol::Http1 {
+            return Ok(self.board(pool, attempt, !reuse, now));
+        }
         let backend = attempt.lease.backend();
         let must_be_recent = !self.request.method.is_idempotent();
-        let member = attempt.member;
-        let secure = match &member.security {
+        let secure = match &attempt.member.security {
             Security::Plain => None,
             Security::Tls(secure) => Some(secure),
-            Security::Broken => {
-                attempt.lease.failed(Duration::ZERO, now);
-                attempt.member.series.outcome(self.worker.index, Outcome::TlsError);
-                return Ok(Err(Failure::Connect));
-            }
+            Security::Broken => return Ok(Err(self.broken(attempt, now))),
         };
         // A client that has gone cannot be announced.
         let announced = pool.announce.map(|version| self.client.announcement(version));
         let announced = announced.transpose().map_err(|_| Fault::ClientLeft)?;
         let upstream: &'a Upstream = &self.worker.upstream;
-        if pool.protocol != Protocol::Http1 {
-            return Ok(Ok(Way::Board(self.board(pool, attempt, secure, !reuse, now))));
-        }
         if reuse
             && let Some(connection) = upstream.idle(backend, secure, announced.as_ref(), must_be_recent, now)
         {
@@ -176,22 +170,27 @@ impl<'a> Exchange<'a> {
     }
 
     /// A stream of a connection that is shared, or where the backend has chosen HTTP/1 a connection.
+    #[inline(never)]
     fn board(
         &self,
         pool: &Pool,
         attempt: &Attempt<'_>,
-        secure: Option<&Arc<Secure>>,
         fresh: bool,
         now: Instant,
-    ) -> Dialled<'a> {
+    ) -> Result<Way<'a>, Failure> {
         let upstream: &'a Upstream = &self.worker.upstream;
-        let (backend, secure) = (Arc::clone(attempt.lease.backend()), secure.cloned());
+        let backend = Arc::clone(attempt.lease.backend());
+        let secure = match &attempt.member.security {
+            Security::Plain => None,
+            Security::Tls(secure) => Some(Arc::clone(secure)),
+            Security::Broken => return Err(self.broken(attempt, now)),
+        };
         let due = now + pool.connect_timeout;
         let deadline = self.deadline.map_or(due, |deadline| deadline.min(due));
         let (protocol, limit, timeout) = (pool.protocol, attempt.member.limit, pool.connect_timeout);
         let (keep_for, patience) = (pool.keep_alive, pool.idle_timeout / SILENCES);
         let must_be_recent = !self.request.method.is_idempotent();
-        Box::pin(async move {
+        Ok(Way::Board(Box::pin(async move {
             let secure = secure.as_ref();
             let terms = Terms {
                 protocol,
@@ -205,7 +204,7 @@ impl<'a> Exchange<'a> {
                 must_be_recent,
             };
             upstream.board(&backend, &terms, now).await
-        })
+        })))
     }
 
     /// Whether the request can be sent in HTTP/2: a tunnel needs a connection, or a stream that was agreed upon.
@@ -216,6 +215,14 @@ impl<'a> Exchange<'a> {
             _ if is_websocket => Err(Fault::Refused(NO_TUNNEL)),
             _ => Ok(()),
         }
+    }
+
+    /// There is no TLS to the backend that could be spoken, and nothing goes in clear.
+    #[cold]
+    fn broken(&self, attempt: &Attempt<'_>, now: Instant) -> Failure {
+        attempt.lease.failed(Duration::ZERO, now);
+        attempt.member.series.outcome(self.worker.index, Outcome::TlsError);
+        Failure::Connect
     }
 
     /// What a dial that began at `now` has come to.

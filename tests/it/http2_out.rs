@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderValue};
+use rustix::process::Signal;
 
 use crate::certificates::Authority;
 use crate::client::{connect, get, once};
@@ -172,6 +173,25 @@ fn max_connections_bounds_the_exchanges_and_not_the_connections() {
     gate.open();
     held.iter_mut().for_each(|wire| assert_eq!(wire.response("GET").unwrap().text(), "well"));
     assert_eq!(backend.connections(), 1);
+}
+
+#[test]
+fn a_stop_waits_for_what_runs_and_closes_what_rests() {
+    let gate = Gate::default();
+    let backend = holding(Kind { streams: Some(1), ..Kind::default() }, &gate);
+    let mut daemon = Daemon::start(&to(&[&backend]));
+    assert_eq!(get(daemon.web, "/").text(), "well");
+    let mut held: Vec<_> = (0..2).map(|_| connect(daemon.web)).collect();
+    held[0].send("GET /held HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    until("it is there", || (backend.in_flight() == 1).then_some(()));
+    assert_eq!(held[1].get("/").unwrap().text(), "well");
+    assert_eq!(backend.open(), 2);
+    daemon.signal(Signal::TERM);
+    until("the one that rests is closed", || (backend.open() == 1).then_some(()));
+    gate.open();
+    assert_eq!(held[0].response("GET").unwrap().text(), "well");
+    assert!(daemon.ended().success());
+    until("and the other too", || (backend.open() == 0).then_some(()));
 }
 
 #[test]
