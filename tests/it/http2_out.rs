@@ -342,7 +342,7 @@ fn large_bodies_pass_both_ways_and_one_that_stands_holds_up_no_other() {
 /// The library ends a connection on which too many small frames lie unread: with it would go what others have there.
 #[test]
 fn small_frames_that_nobody_reads_end_no_connection() {
-    const MESSAGES: usize = 40_000;
+    const MESSAGES: usize = 100_000;
     const MESSAGE: &[u8; 15] = b"\0\0\0\0\x0aten octets";
     let backend = Backend::new(Kind::default(), |mut call| async move {
         if call.path() == "/" {
@@ -361,9 +361,9 @@ fn small_frames_that_nobody_reads_end_no_connection() {
         Some(())
     });
     let daemon = Daemon::start(&to(&[&backend]).listener("timeouts.write = \"60s\""));
-    let mut standing: Vec<_> = (0..12).map(|_| small_window(daemon.web)).collect();
+    let mut standing: Vec<_> = (0..6).map(|_| connect(daemon.web)).collect();
     standing.iter_mut().for_each(|wire| wire.send("GET /crumbs HTTP/1.1\r\nHost: test\r\n\r\n").unwrap());
-    until("they are there", || (backend.in_flight() == 12).then_some(()));
+    until("they are there", || (backend.in_flight() == 6).then_some(()));
     for _ in 0..200 {
         assert_eq!(get(daemon.web, "/").text(), "well");
     }
@@ -372,14 +372,6 @@ fn small_frames_that_nobody_reads_end_no_connection() {
         assert!(body.len() == MESSAGES * MESSAGE.len() && body.chunks(15).all(|one| one == MESSAGE));
     }
     assert_eq!(backend.connections(), 1);
-}
-
-/// A client whose kernel takes little for it.
-fn small_window(address: std::net::SocketAddr) -> crate::message::Wire {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    socket.connect(&address.into()).unwrap();
-    crate::message::Wire::new(socket.into())
 }
 
 #[test]
