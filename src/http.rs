@@ -6,6 +6,7 @@
 //! append, and an emission that copies each untouched run of lines once.
 
 mod body;
+mod certificate;
 mod chunked;
 mod date;
 mod emitted;
@@ -31,6 +32,7 @@ mod target;
 mod tests;
 
 pub use body::{Decoder, Step, write_chunk_head, write_last_chunk};
+pub use certificate::{Shown, show_certificate};
 pub use date::DateCache;
 pub use emitted::{Emitted, EmittedRequest, lines_of};
 pub use field::Known;

@@ -9,6 +9,7 @@ mod choose;
 mod client;
 mod der;
 mod server;
+mod shown;
 mod tickets;
 
 use std::sync::{Arc, LazyLock};
@@ -27,6 +28,7 @@ compile_error!("TLS needs one of the features aws-lc-rs and ring");
 pub use certificate::{Certificate, Facts};
 pub use client::{Authority, ClientFiles, Secure, client_config, server_name};
 pub use server::{ServerFiles, server_config};
+pub use shown::{Holder, holder};
 pub use tickets::TicketKeys;
 
 /// Who does the cryptography, by the name of its cargo feature.

@@ -190,5 +190,6 @@ fn is_forbidden(line: &Line, name: &[u8]) -> bool {
         "pragma",
         "vary",
     ];
-    line.known != Known::Other || FORBIDDEN.iter().any(|f| name.eq_ignore_ascii_case(f.as_bytes()))
+    let is_ours = super::certificate::is_of_certificate(name);
+    line.known != Known::Other || is_ours || FORBIDDEN.iter().any(|f| name.eq_ignore_ascii_case(f.as_bytes()))
 }

@@ -154,6 +154,13 @@ impl Fields {
         }
     }
 
+    /// Removes the fields whose names are such.
+    pub(super) fn remove_where(&mut self, doomed: impl Fn(&[u8]) -> bool) {
+        for field in &mut self.list {
+            field.live &= !doomed(read(&self.bytes, field).name);
+        }
+    }
+
     /// Removes the fields whose names stand in the values of the fields of one kind, which are lists
     /// separated by commas; those that are `spared` stay. The naming fields stay too: one that named
     /// itself would hide those after it.

@@ -13,11 +13,12 @@ use super::head::NoHead;
 use super::share::{Guest, Share};
 use super::table::{Chair, Table};
 use crate::announce::Header;
-use crate::http::Origin;
+use crate::http::{Origin, Shown};
 use crate::observe::ListenerSeries;
 use crate::proxy::{self, After, Client, Desk, Seat, Worker};
 use crate::snapshot::{AcceptProxy, Counted, Listener, Place, Snapshot};
 use crate::timer::Timer;
+use crate::tls;
 use crate::wire::Stream;
 
 /// What is known of a connection when it is accepted.
@@ -91,9 +92,11 @@ pub(super) struct Newcomer {
 
 impl Newcomer {
     pub(super) fn drive(self, stream: Stream) -> Box<Drive> {
+        let shown = shown(&stream);
+        let client = Client::new(stream, self.origin, self.announced, self.timer, self.seat);
         // In a box: a future holds what it was given twice, where it came in and where it is used.
         Box::new(Drive {
-            client: Client::new(stream, self.origin, self.announced, self.timer, self.seat),
+            client: client.with_certificate(shown),
             worker: self.worker,
             listener: self.listener,
             snapshot: self.snapshot,
@@ -104,6 +107,17 @@ impl Newcomer {
             _share: self.share,
         })
     }
+}
+
+/// The certificate that a client has shown in its handshake, which failed if that was not good.
+fn shown(stream: &Stream) -> Option<Rc<Shown>> {
+    let holder = tls::holder(stream.tls()?.peer_certificates()?.first()?)?;
+    Some(Rc::new(Shown {
+        subject: holder.subject.into(),
+        issuer: holder.issuer.into(),
+        serial: holder.serial.into(),
+        fingerprint: holder.fingerprint.into(),
+    }))
 }
 
 /// Counts a connection for as long as it is open.

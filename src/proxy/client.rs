@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::bonds::Bonds;
 use crate::announce::{self, Addresses, Announcement};
-use crate::http::Origin;
+use crate::http::{Origin, Shown};
 use crate::snapshot::Listener;
 use crate::timer::Timer;
 use crate::upstream::Upstream;
@@ -28,6 +28,8 @@ pub struct Client {
     pub out: Outgoing,
     /// Who it is.
     pub origin: Origin,
+    /// The certificate that it has shown.
+    pub shown: Option<Rc<Shown>>,
     /// The PROXY header that it began with.
     pub announced: Option<Box<announce::Header>>,
     /// What backends are told of it, where it has been announced to one.
@@ -99,6 +101,7 @@ impl Client {
             buffer: Buffer::default(),
             out: Outgoing::default(),
             origin,
+            shown: None,
             announced,
             ends: None,
             timer,
@@ -148,6 +151,12 @@ impl Client {
     /// One exchange of a connection that has these ends.
     pub fn of_connection(mut self, ends: Rc<Addresses>) -> Self {
         self.ends = Some(ends);
+        self
+    }
+
+    /// One that has shown this certificate.
+    pub fn with_certificate(mut self, shown: Option<Rc<Shown>>) -> Self {
+        self.shown = shown;
         self
     }
 

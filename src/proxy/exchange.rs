@@ -274,6 +274,9 @@ impl<'a> Exchange<'a> {
         self.request.strip_hop_by_hop();
         let fresh_id = self.worker.random.borrow_mut().u128(..);
         self.scratch.forwarding.apply(self.request, origin, fresh_id, listener.via);
+        if listener.shows_certificates {
+            http::show_certificate(self.request, self.client.shown.as_deref());
+        }
         if let HostPolicy::Fixed(host) = &pool.pass_host {
             self.request.set_host(host.as_bytes());
         }

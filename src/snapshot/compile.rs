@@ -281,6 +281,7 @@ impl Listeners<'_> {
             },
             pages: listener.error_pages.iter().map(compile_page).collect(),
             via: self.config.server.via,
+            shows_certificates: listener.tls.as_ref().is_some_and(|tls| tls.client_cert_headers),
             abort_on_close: listener.abort_on_close,
             head: HeadLimits {
                 max_size: listener.limits.max_head_size as usize,

@@ -49,6 +49,8 @@ pub struct Listener {
     pub pages: Vec<Page>,
     /// Whether Via is added both ways.
     pub via: bool,
+    /// Whether backends are told of a client's certificate.
+    pub shows_certificates: bool,
     /// Whether a FIN after a complete request aborts the exchange.
     pub abort_on_close: bool,
     /// Bounds of request heads.

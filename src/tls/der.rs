@@ -11,7 +11,7 @@ pub(super) struct Fields {
     pub(super) not_after: Seconds,
 }
 
-const SEQUENCE: u8 = 0x30;
+pub(super) const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
 const ENUMERATED: u8 = 0x0a;
 const VERSION: u8 = 0xa0;
@@ -35,6 +35,21 @@ pub(super) fn certificate(der: &[u8]) -> Option<Fields> {
     Some(Fields { serial: serial.to_vec(), not_before, not_after: time(kind, not_after)? })
 }
 
+/// Issuer and subject of a certificate: the parts of each.
+pub(super) fn names(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (whole, _) = expect(der, SEQUENCE)?;
+    let (mut rest, _) = expect(whole, SEQUENCE)?;
+    if rest.first() == Some(&VERSION) {
+        rest = element(rest)?.2;
+    }
+    let (_, rest) = expect(rest, INTEGER)?; // serial
+    let (_, rest) = expect(rest, SEQUENCE)?; // algorithm
+    let (issuer, rest) = expect(rest, SEQUENCE)?;
+    let (_, rest) = expect(rest, SEQUENCE)?; // validity
+    let (subject, _) = expect(rest, SEQUENCE)?;
+    Some((issuer, subject))
+}
+
 /// The status of an OCSP response (RFC 6960 4.2.1), 0 where it holds an answer; `None` where it is none.
 pub(super) fn ocsp_status(der: &[u8]) -> Option<u8> {
     let (whole, rest) = expect(der, SEQUENCE)?;
@@ -42,13 +57,13 @@ pub(super) fn ocsp_status(der: &[u8]) -> Option<u8> {
     (rest.is_empty() && status.len() == 1).then(|| status[0])
 }
 
-fn expect(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+pub(super) fn expect(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (found, content, rest) = element(der)?;
     (found == tag).then_some((content, rest))
 }
 
 /// Tag, content, and what follows.
-fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+pub(super) fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = der.split_first()?;
     let (&first, rest) = rest.split_first()?;
     let (len, rest) = match first {

@@ -26,6 +26,7 @@ mod adaptive;
 mod answers;
 mod balance;
 mod check;
+mod client_certificates;
 mod corpus;
 mod dashboard;
 mod early;

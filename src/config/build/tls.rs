@@ -82,6 +82,7 @@ fn stand_in() -> ListenerTls {
         client_ca: None,
         client_crl: None,
         client_optional: false,
+        client_cert_headers: false,
         ticket_keys: None,
     }
 }
@@ -111,6 +112,7 @@ impl Files<'_> {
     fn listener(mut self, at: &Span) -> Option<ListenerTls> {
         self.together("client_crl", "client_ca");
         self.together("client_auth", "client_ca");
+        self.together("client_cert_headers", "client_ca");
         let section = self.section;
         if section.given("certificates").is_none() {
             let one = Diagnostic::error(Code::MissingKey, at.clone(), "[listener.tls] lacks `certificates`");
@@ -133,6 +135,7 @@ impl Files<'_> {
             client_ca: client_ca.ok()?,
             client_crl: client_crl.ok()?,
             client_optional: section.text("client_auth") == Some("optional"),
+            client_cert_headers: section.boolean("client_cert_headers").unwrap_or(false),
             ticket_keys: ticket_keys.ok()?.map(Secret),
         })
     }

@@ -142,6 +142,14 @@ static TLS: &[Key] = &[
         "\"require\"",
         "With client_ca: whether a client certificate must come. One that comes must be good in either case.",
     ),
+    key(
+        "client_cert_headers",
+        Kind::Boolean,
+        "false",
+        "With client_ca: backends are told of the client's certificate in X-Client-Verify (SUCCESS, or NONE where none \
+         came), X-Client-Cert-Subject, -Issuer (RFC 4514), -Serial and -Fingerprint (SHA-256; both in lower-case \
+         hexadecimal). What clients send under these names, also with _ for -, is removed.",
+    ),
     Key {
         name: "ticket_keys",
         kind: Kind::Text(Syntax::File),

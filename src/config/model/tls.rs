@@ -15,6 +15,8 @@ pub struct ListenerTls {
     pub client_crl: Option<Vec<u8>>,
     /// A client may have none. Default false.
     pub client_optional: bool,
+    /// Backends are told of a client's certificate. Default false.
+    pub client_cert_headers: bool,
     /// The keys of tickets; `None`: made at start.
     pub ticket_keys: Option<Secret>,
 }

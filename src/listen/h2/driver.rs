@@ -13,7 +13,7 @@ use super::hall::Hall;
 use super::stream::{self, House};
 use super::{ASK_AFTER, FAREWELL, WIDER_WINDOWS};
 use crate::frames::Piece;
-use crate::http::Origin;
+use crate::http::{Origin, Shown};
 use crate::listen::drive::Drive;
 use crate::listen::table::Chair;
 use crate::observe::Reason as Rejected;
@@ -32,6 +32,7 @@ pub(super) struct Driver {
     pub(super) listener: Arc<Listener>,
     snapshot: Arc<Snapshot>,
     origin: Origin,
+    shown: Option<Rc<Shown>>,
     seat: Rc<Seat>,
     hall: Rc<Hall>,
     pub(super) timer: Timer,
@@ -66,6 +67,7 @@ impl Driver {
             listener: Arc::clone(&drive.listener),
             snapshot: Arc::clone(&drive.snapshot),
             origin: drive.client.origin.clone(),
+            shown: drive.client.shown.clone(),
             seat: Rc::clone(&drive.client.seat),
             hall,
             timer,
@@ -112,6 +114,7 @@ impl Driver {
                     worker: &self.worker,
                     listener: &self.listener,
                     origin: &self.origin,
+                    shown: &self.shown,
                     chair,
                     hall: &self.hall,
                 };

@@ -17,7 +17,7 @@ use super::head::{self, Form, Incoming};
 use super::inlet::Inlet;
 use super::outlet::Outlet;
 use crate::frames::Piece;
-use crate::http::{Origin, Parsed, Refusal};
+use crate::http::{Origin, Parsed, Refusal, Shown};
 use crate::listen::table::Chair;
 use crate::observe::{CLIENT_LEFT, MethodLabel, Reason};
 use crate::proxy::{self, After, Arrival, Client, Desk, LARGE_HEAD, Seat, Worker};
@@ -29,6 +29,7 @@ pub(super) struct House<'a> {
     pub(super) worker: &'a Rc<Worker>,
     pub(super) listener: &'a Arc<Listener>,
     pub(super) origin: &'a Origin,
+    pub(super) shown: &'a Option<Rc<Shown>>,
     pub(super) chair: &'a Chair,
     pub(super) hall: &'a Rc<Hall>,
 }
@@ -84,15 +85,10 @@ pub(super) fn begin(
     drop(parts);
     let seat = Rc::new(Seat::default());
     let chair = house.chair.beside(Rc::clone(&seat));
+    let timer = worker.wheel.timer();
+    let client = Client::new(Stream::Lane(Box::new(lane)), house.origin.clone(), None, timer, seat);
     let call = Box::new(Call {
-        client: Client::new(
-            Stream::Lane(Box::new(lane)),
-            house.origin.clone(),
-            None,
-            worker.wheel.timer(),
-            seat,
-        )
-        .of_connection(Rc::clone(&house.hall.ends)),
+        client: client.of_connection(Rc::clone(&house.hall.ends)).with_certificate(house.shown.clone()),
         worker: Rc::clone(worker),
         listener: Arc::clone(house.listener),
         desk: None,
