@@ -1,6 +1,7 @@
 //! Commands: each has its arguments here and its work in a file of its own below.
 
 mod check;
+mod generate;
 mod remote;
 
 use std::path::PathBuf;
@@ -58,6 +59,16 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// Prints the JSON schema of the configuration (draft 2020-12), for editors
+    Schema,
+    /// Prints what makes a shell complete the commands and options
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Prints the man page, in roff
+    Man,
 }
 
 /// The configuration file of `run` and `check`.
@@ -90,6 +101,9 @@ pub fn main() -> ExitCode {
         Command::Enable(args) => remote::order(&args, "ready"),
         Command::Weight(args) => remote::weigh(&args),
         Command::Check { file, format } => check::run(&file.path, format),
+        Command::Schema => generate::print(&generate::schema()),
+        Command::Completions { shell } => generate::print(&generate::completions(shell)),
+        Command::Man => generate::print(&generate::man()),
     }
 }
 

@@ -12,6 +12,7 @@ mod model;
 mod page;
 pub mod reference;
 mod report;
+pub mod schema;
 mod suggest;
 mod syntax;
 mod text;

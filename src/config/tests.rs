@@ -275,6 +275,7 @@ fn later_versions_bring_the_rest() {
         let all = found(&format!("{SMALL}[[route]]\npool = 'crm'\n{line}\n"));
         assert!(all.len() == 1 && all[0].ends_with("not-supported-yet"), "{line}: {all:?}");
     }
+    assert_eq!(found("listener = []\n"), ["1:1 missing-key"]);
     assert_eq!(found(&format!("{SMALL}[pool.crm.health]\ntype = 'tcp'\npath = '/'\n")), ["8:1 conflict"]);
 }
 

@@ -164,6 +164,9 @@ fn read(found: &Spanned<DeValue<'_>>, key: &'static Key, place: &str, reader: &m
             Value::Table(section(table, found.span(), keys, place, reader))
         }
         (Kind::Tables(keys), DeValue::Array(items)) => {
+            if items.is_empty() && matches!(key.default, Preset::Required) {
+                reader.findings.push(missing(key, &found.span(), ""));
+            }
             let mut tables = Vec::new();
             for item in items {
                 match item.get_ref() {
