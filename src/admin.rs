@@ -23,6 +23,7 @@ use crate::observe::{Happenings, Metrics};
 
 mod accept;
 mod answer;
+mod explain;
 mod guard;
 mod live;
 mod orders;
@@ -36,6 +37,7 @@ mod tests;
 
 use stream::Stream;
 
+pub use explain::{ChanceView, ChoiceView, ExplainView, JudgedView, OwnAnswerView, Question, TermsView};
 pub use orders::{Change, Missing};
 pub use view::{
     AvailabilityView, BackendView, BurnView, CertificateView, ConfigView, EventView, Findings,
@@ -82,6 +84,12 @@ pub trait House {
     /// # Errors
     /// There is no such pool, or no such backend in it.
     fn order(&self, pool: &str, backend: &str, change: Change) -> Result<BackendView, Missing>;
+
+    /// What would become of a request now. Changes nothing.
+    ///
+    /// # Errors
+    /// It is no request, or comes to no listener; in words.
+    fn explain(&self, question: &Question) -> Result<ExplainView, String>;
 
     /// The bearer token in force, which a reload may change.
     fn token(&self) -> Option<String>;

@@ -15,8 +15,8 @@ use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, watch};
 
 use crate::admin::{
-    self, BackendView, Change, ConfigView, Findings, House, ListenerView, Missing, PoolView, QueueView,
-    RouteView,
+    self, BackendView, Change, ConfigView, ExplainView, Findings, House, ListenerView, Missing, PoolView,
+    Question, QueueView, RouteView,
 };
 use crate::config::{Config, nearest};
 pub use crate::control::Source;
@@ -29,6 +29,7 @@ use crate::snapshot::{Member, Pool};
 use crate::upstream::{self, Fleet};
 use crate::wire::Budget;
 
+mod explain;
 mod show;
 
 /// EX_CONFIG of sysexits.h: the configuration is wrong.
@@ -288,6 +289,11 @@ impl House for Running {
 
     fn happenings(&self) -> &Happenings {
         &self.happenings
+    }
+
+    fn explain(&self, question: &Question) -> Result<ExplainView, String> {
+        let addresses = self.control.addresses();
+        explain::explain(&self.control.snapshot(), &addresses, question, Instant::now())
     }
 
     fn token(&self) -> Option<String> {

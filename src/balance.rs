@@ -7,7 +7,7 @@
 use std::fmt::Debug;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bound::Total;
@@ -67,6 +67,17 @@ pub struct Memory {
     total: Total,
 }
 
+impl Memory {
+    /// As it is now, to go on with elsewhere: what is taken from the one is not from the other.
+    pub fn copied(&self) -> Self {
+        Self {
+            turn: Apart(AtomicU64::new(self.turn.load(Ordering::Relaxed))),
+            norm: Arc::new(self.norm.copied()),
+            total: self.total.copied(),
+        }
+    }
+}
+
 /// What a pool's file asks of its algorithm beyond the name.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Settings {
@@ -93,6 +104,13 @@ pub struct Pick<'a> {
 pub trait Balancer: Debug + Send + Sync {
     /// The index of the candidate to use; `None` when every one is in `tried` or full.
     fn pick(&self, pick: &mut Pick<'_>) -> Option<usize>;
+
+    /// What the algorithm makes of a candidate, where it compares them: a smaller one is better. In what it is measured
+    /// says [`Algorithm::score`].
+    fn score(&self, index: usize, pick: &Pick<'_>) -> Option<f64> {
+        let _ = (index, pick);
+        None
+    }
 }
 
 /// What the algorithm needs of the request.
@@ -118,6 +136,8 @@ pub struct Algorithm {
     pub summary: &'static str,
     /// What it needs of the request.
     pub key: KeySource,
+    /// What [`Balancer::score`] measures, and which is taken; empty where nothing is compared.
+    pub score: &'static str,
     /// Compiles it for these candidates.
     pub build: Build,
 }

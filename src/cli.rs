@@ -49,6 +49,8 @@ enum Command {
     Enable(remote::OrderArgs),
     /// Gives a backend another weight, until a reload changes what the file says of it
     Weight(remote::WeightArgs),
+    /// Tells what would become of a request: its route, its backend, and why
+    Explain(remote::ExplainArgs),
     /// Reads and checks the configuration without binding anything
     ///
     /// Shows all errors and warnings at once. Exits with 0 when the file can be used, 78 when it cannot.
@@ -100,6 +102,7 @@ pub fn main() -> ExitCode {
         Command::Maintenance(args) => remote::order(&args, "maintenance"),
         Command::Enable(args) => remote::order(&args, "ready"),
         Command::Weight(args) => remote::weigh(&args),
+        Command::Explain(args) => remote::explain(&args),
         Command::Check { file, format } => check::run(&file.path, format),
         Command::Schema => generate::print(&generate::schema()),
         Command::Completions { shell } => generate::print(&generate::completions(shell)),

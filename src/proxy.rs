@@ -11,7 +11,9 @@ mod client;
 mod converse;
 mod deliver;
 mod exchange;
+mod explain;
 mod fault;
+mod gate;
 mod hedge;
 mod key;
 mod log;
@@ -28,6 +30,8 @@ mod worker;
 
 pub use client::{Client, Seat};
 pub use exchange::{After, Arrival, LARGE_HEAD, Scratch, serve};
+pub use explain::{Asked, Explanation, Foreseen, Shares, explain};
 pub use fault::Fault;
+pub use pick::Why;
 pub use respond::refuse;
 pub use worker::{Desk, Desks, Worker};

@@ -33,6 +33,24 @@ pub struct Rule<T> {
     pub target: T,
 }
 
+/// Which conditions of a rule hold for a request; one that is not given holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judgement {
+    /// One of its hosts is the request's, or it names none.
+    pub host: bool,
+    /// One of its paths is.
+    pub path: bool,
+    /// The path is below one of its prefixes.
+    pub prefix: bool,
+}
+
+impl Judgement {
+    /// Whether the rule takes the request.
+    pub fn takes(self) -> bool {
+        self.host && self.path && self.prefix
+    }
+}
+
 /// The rules of one listener.
 #[derive(Debug, Clone)]
 pub struct Table<T> {
@@ -61,6 +79,12 @@ impl<T> Table<T> {
         rule.map(|rule| &rule.target)
     }
 
+    /// Every rule in order of precedence, and what of it holds: for those who ask why. The first that takes the request
+    /// is the one that [`Self::find`] finds.
+    pub fn judge(&self, host: &[u8], path: &[u8]) -> impl Iterator<Item = (&Rule<T>, Judgement)> {
+        self.rules.iter().map(move |rule| (rule, rule.judge(host, path)))
+    }
+
     /// Whether there is no rule: neither host nor path need be looked at then.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
@@ -69,9 +93,23 @@ impl<T> Table<T> {
 
 impl<T> Rule<T> {
     fn takes(&self, host: &[u8], path: &[u8]) -> bool {
-        (self.hosts.is_empty() || self.hosts.iter().any(|h| h.takes(host)))
-            && (self.paths.is_empty() || self.paths.iter().any(|p| path == &**p))
-            && (self.prefixes.is_empty() || self.prefixes.iter().any(|p| is_below(path, p)))
+        self.takes_host(host) && self.takes_path(path) && self.takes_below(path)
+    }
+
+    fn judge(&self, host: &[u8], path: &[u8]) -> Judgement {
+        Judgement { host: self.takes_host(host), path: self.takes_path(path), prefix: self.takes_below(path) }
+    }
+
+    fn takes_host(&self, host: &[u8]) -> bool {
+        self.hosts.is_empty() || self.hosts.iter().any(|h| h.takes(host))
+    }
+
+    fn takes_path(&self, path: &[u8]) -> bool {
+        self.paths.is_empty() || self.paths.iter().any(|p| path == &**p)
+    }
+
+    fn takes_below(&self, path: &[u8]) -> bool {
+        self.prefixes.is_empty() || self.prefixes.iter().any(|p| is_below(path, p))
     }
 }
 
@@ -127,6 +165,7 @@ mod tests {
             let table = Table::new(rules);
             prop_assert!(table.index.is_some());
             prop_assert_eq!(table.find(host, path).copied(), expected);
+            prop_assert_eq!(table.judge(host, path).position(|(_, judged)| judged.takes()), expected);
         }
     }
 

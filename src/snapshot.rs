@@ -29,7 +29,7 @@ pub use listener::{
 };
 pub use log::settings as log_settings;
 pub use pool::{HostPolicy, Key, Member, Pool, Security};
-pub use review::{Roster, ejection};
+pub use review::{Rehearsal, Roster, ejection};
 pub use routing::Routing;
 
 /// One compiled configuration.
@@ -57,6 +57,17 @@ pub struct Snapshot {
     /// Of the process: sessions go on over a reload.
     tickets: Arc<TicketKeys>,
     changed: Arc<Notify>,
+}
+
+/// A snapshot in force, for the tests of rooms that know no configuration.
+#[cfg(test)]
+pub(crate) fn of_text(text: &str, now: Instant) -> Snapshot {
+    let reading = crate::config::read("test", text, &vocabulary());
+    let Some(config) = reading.config else { panic!("{text}\n{}", reading.report.to_text(false)) };
+    let snapshot = compile(&config, None, &Metrics::new(1), 1024, None, now);
+    snapshot.enter(now);
+    snapshot.pools.iter().for_each(|pool| pool.begin(now));
+    snapshot
 }
 
 impl Snapshot {

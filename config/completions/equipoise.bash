@@ -31,6 +31,9 @@ _equipoise() {
             equipoise,enable)
                 cmd="equipoise__subcmd__enable"
                 ;;
+            equipoise,explain)
+                cmd="equipoise__subcmd__explain"
+                ;;
             equipoise,help)
                 cmd="equipoise__subcmd__help"
                 ;;
@@ -70,6 +73,9 @@ _equipoise() {
             equipoise__subcmd__help,enable)
                 cmd="equipoise__subcmd__help__subcmd__enable"
                 ;;
+            equipoise__subcmd__help,explain)
+                cmd="equipoise__subcmd__help__subcmd__explain"
+                ;;
             equipoise__subcmd__help,help)
                 cmd="equipoise__subcmd__help__subcmd__help"
                 ;;
@@ -101,7 +107,7 @@ _equipoise() {
 
     case "${cmd}" in
         equipoise)
-            opts="-h -V --help --version run demo reload status drain maintenance enable weight check schema completions man help"
+            opts="-h -V --help --version run demo reload status drain maintenance enable weight explain check schema completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -224,8 +230,54 @@ _equipoise() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        equipoise__subcmd__explain)
+            opts="-h --admin --token-file --format --url --method --header --from --listener --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --admin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --method)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --header)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --listener)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         equipoise__subcmd__help)
-            opts="run demo reload status drain maintenance enable weight check schema completions man help"
+            opts="run demo reload status drain maintenance enable weight explain check schema completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -295,6 +347,20 @@ _equipoise() {
             return 0
             ;;
         equipoise__subcmd__help__subcmd__enable)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        equipoise__subcmd__help__subcmd__explain)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

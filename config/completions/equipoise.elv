@@ -30,6 +30,7 @@ set edit:completion:arg-completer[equipoise] = {|@words|
             cand maintenance 'Sends nothing new at all to a backend, and checks it no more; what runs goes on'
             cand enable 'Ends drain or maintenance of a backend'
             cand weight 'Gives a backend another weight, until a reload changes what the file says of it'
+            cand explain 'Tells what would become of a request: its route, its backend, and why'
             cand check 'Reads and checks the configuration without binding anything'
             cand schema 'Prints the JSON schema of the configuration (draft 2020-12), for editors'
             cand completions 'Prints what makes a shell complete the commands and options'
@@ -89,6 +90,18 @@ set edit:completion:arg-completer[equipoise] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'equipoise;explain'= {
+            cand --admin 'The admin endpoint of the running balancer'
+            cand --token-file 'A file that holds the bearer token, as in [admin] token_file'
+            cand --format 'How the answer is printed'
+            cand --url 'Where the request would go: scheme, host, path and query'
+            cand --method 'Its method'
+            cand --header 'A field of it; may be given several times'
+            cand --from 'The address that it comes from (default: 127.0.0.1)'
+            cand --listener 'The listener that it comes to (default: the one that fits the URL)'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'equipoise;check'= {
             cand -c 'The configuration file'
             cand --config 'The configuration file'
@@ -117,6 +130,7 @@ set edit:completion:arg-completer[equipoise] = {|@words|
             cand maintenance 'Sends nothing new at all to a backend, and checks it no more; what runs goes on'
             cand enable 'Ends drain or maintenance of a backend'
             cand weight 'Gives a backend another weight, until a reload changes what the file says of it'
+            cand explain 'Tells what would become of a request: its route, its backend, and why'
             cand check 'Reads and checks the configuration without binding anything'
             cand schema 'Prints the JSON schema of the configuration (draft 2020-12), for editors'
             cand completions 'Prints what makes a shell complete the commands and options'
@@ -138,6 +152,8 @@ set edit:completion:arg-completer[equipoise] = {|@words|
         &'equipoise;help;enable'= {
         }
         &'equipoise;help;weight'= {
+        }
+        &'equipoise;help;explain'= {
         }
         &'equipoise;help;check'= {
         }

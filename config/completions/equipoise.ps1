@@ -33,6 +33,7 @@ Register-ArgumentCompleter -Native -CommandName 'equipoise' -ScriptBlock {
             [CompletionResult]::new('maintenance', 'maintenance', [CompletionResultType]::ParameterValue, 'Sends nothing new at all to a backend, and checks it no more; what runs goes on')
             [CompletionResult]::new('enable', 'enable', [CompletionResultType]::ParameterValue, 'Ends drain or maintenance of a backend')
             [CompletionResult]::new('weight', 'weight', [CompletionResultType]::ParameterValue, 'Gives a backend another weight, until a reload changes what the file says of it')
+            [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Tells what would become of a request: its route, its backend, and why')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Reads and checks the configuration without binding anything')
             [CompletionResult]::new('schema', 'schema', [CompletionResultType]::ParameterValue, 'Prints the JSON schema of the configuration (draft 2020-12), for editors')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Prints what makes a shell complete the commands and options')
@@ -101,6 +102,19 @@ Register-ArgumentCompleter -Native -CommandName 'equipoise' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'equipoise;explain' {
+            [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'The admin endpoint of the running balancer')
+            [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'A file that holds the bearer token, as in [admin] token_file')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How the answer is printed')
+            [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'Where the request would go: scheme, host, path and query')
+            [CompletionResult]::new('--method', '--method', [CompletionResultType]::ParameterName, 'Its method')
+            [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'A field of it; may be given several times')
+            [CompletionResult]::new('--from', '--from', [CompletionResultType]::ParameterName, 'The address that it comes from (default: 127.0.0.1)')
+            [CompletionResult]::new('--listener', '--listener', [CompletionResultType]::ParameterName, 'The listener that it comes to (default: the one that fits the URL)')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'equipoise;check' {
             [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
@@ -133,6 +147,7 @@ Register-ArgumentCompleter -Native -CommandName 'equipoise' -ScriptBlock {
             [CompletionResult]::new('maintenance', 'maintenance', [CompletionResultType]::ParameterValue, 'Sends nothing new at all to a backend, and checks it no more; what runs goes on')
             [CompletionResult]::new('enable', 'enable', [CompletionResultType]::ParameterValue, 'Ends drain or maintenance of a backend')
             [CompletionResult]::new('weight', 'weight', [CompletionResultType]::ParameterValue, 'Gives a backend another weight, until a reload changes what the file says of it')
+            [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Tells what would become of a request: its route, its backend, and why')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Reads and checks the configuration without binding anything')
             [CompletionResult]::new('schema', 'schema', [CompletionResultType]::ParameterValue, 'Prints the JSON schema of the configuration (draft 2020-12), for editors')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Prints what makes a shell complete the commands and options')
@@ -162,6 +177,9 @@ Register-ArgumentCompleter -Native -CommandName 'equipoise' -ScriptBlock {
             break
         }
         'equipoise;help;weight' {
+            break
+        }
+        'equipoise;help;explain' {
             break
         }
         'equipoise;help;check' {

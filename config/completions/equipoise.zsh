@@ -109,6 +109,21 @@ json\:"For programs"))' \
 ':weight -- 0 to 65535; 0\: no new traffic; `file`\: what the configuration says:_default' \
 && ret=0
 ;;
+(explain)
+_arguments "${_arguments_options[@]}" : \
+'--admin=[The admin endpoint of the running balancer]:ADDR:_default' \
+'--token-file=[A file that holds the bearer token, as in \[admin\] token_file]:FILE:_files' \
+'--format=[How the answer is printed]:FORMAT:((text\:"For people"
+json\:"For programs"))' \
+'--url=[Where the request would go\: scheme, host, path and query]:URL:_default' \
+'--method=[Its method]:METHOD:_default' \
+'*--header=[A field of it; may be given several times]:NAME: VALUE:_default' \
+'--from=[The address that it comes from (default\: 127.0.0.1)]:ADDR:_default' \
+'--listener=[The listener that it comes to (default\: the one that fits the URL)]:NAME:_default' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+&& ret=0
+;;
 (check)
 _arguments "${_arguments_options[@]}" : \
 '-c+[The configuration file]:FILE:_files' \
@@ -182,6 +197,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(explain)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (check)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -222,6 +241,7 @@ _equipoise_commands() {
 'maintenance:Sends nothing new at all to a backend, and checks it no more; what runs goes on' \
 'enable:Ends drain or maintenance of a backend' \
 'weight:Gives a backend another weight, until a reload changes what the file says of it' \
+'explain:Tells what would become of a request\: its route, its backend, and why' \
 'check:Reads and checks the configuration without binding anything' \
 'schema:Prints the JSON schema of the configuration (draft 2020-12), for editors' \
 'completions:Prints what makes a shell complete the commands and options' \
@@ -255,6 +275,11 @@ _equipoise__subcmd__enable_commands() {
     local commands; commands=()
     _describe -t commands 'equipoise enable commands' commands "$@"
 }
+(( $+functions[_equipoise__subcmd__explain_commands] )) ||
+_equipoise__subcmd__explain_commands() {
+    local commands; commands=()
+    _describe -t commands 'equipoise explain commands' commands "$@"
+}
 (( $+functions[_equipoise__subcmd__help_commands] )) ||
 _equipoise__subcmd__help_commands() {
     local commands; commands=(
@@ -266,6 +291,7 @@ _equipoise__subcmd__help_commands() {
 'maintenance:Sends nothing new at all to a backend, and checks it no more; what runs goes on' \
 'enable:Ends drain or maintenance of a backend' \
 'weight:Gives a backend another weight, until a reload changes what the file says of it' \
+'explain:Tells what would become of a request\: its route, its backend, and why' \
 'check:Reads and checks the configuration without binding anything' \
 'schema:Prints the JSON schema of the configuration (draft 2020-12), for editors' \
 'completions:Prints what makes a shell complete the commands and options' \
@@ -298,6 +324,11 @@ _equipoise__subcmd__help__subcmd__drain_commands() {
 _equipoise__subcmd__help__subcmd__enable_commands() {
     local commands; commands=()
     _describe -t commands 'equipoise help enable commands' commands "$@"
+}
+(( $+functions[_equipoise__subcmd__help__subcmd__explain_commands] )) ||
+_equipoise__subcmd__help__subcmd__explain_commands() {
+    local commands; commands=()
+    _describe -t commands 'equipoise help explain commands' commands "$@"
 }
 (( $+functions[_equipoise__subcmd__help__subcmd__help_commands] )) ||
 _equipoise__subcmd__help__subcmd__help_commands() {

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::page::{self, File};
 use super::reply::{Answer, TEXT, error, events, json, plain, refused};
-use super::{Desk, EventView, Findings, Reload, accept, guard, orders, stream};
+use super::{Desk, EventView, Findings, Question, Reload, accept, explain, guard, orders, stream};
 
 /// Bytes of a request's body. One that nobody reads is taken off the connection all the same, so that the next
 /// request can follow.
@@ -37,6 +37,7 @@ enum Page<'a> {
     Listeners,
     Config,
     Events,
+    Explain,
     Stream,
 }
 
@@ -82,6 +83,7 @@ fn page_of(path: &str) -> Option<Page<'_>> {
         "/api/v1/listeners" => Page::Listeners,
         "/api/v1/config" => Page::Config,
         "/api/v1/events" => Page::Events,
+        "/api/v1/explain" => Page::Explain,
         "/api/v1/stream" => Page::Stream,
         _ => match path.strip_prefix("/api/v1/pools/")?.split('/').collect::<Vec<_>>()[..] {
             [pool] => Page::Pool(pool),
@@ -94,16 +96,25 @@ fn page_of(path: &str) -> Option<Page<'_>> {
 fn allowed(page: &Page<'_>) -> &'static [Method] {
     match page {
         Page::Reload => &[Method::POST],
+        Page::Explain => &[Method::GET, Method::HEAD, Method::POST],
         Page::Backend(..) => &[Method::GET, Method::HEAD, Method::PUT],
         _ => &[Method::GET, Method::HEAD],
     }
 }
 
-/// The calls that change something, and may.
+/// The calls that change something, and may; and the question that stands in a body.
 async fn change(desk: &Desk, page: &Page<'_>, body: &[u8]) -> Answer {
     match page {
         Page::Backend(pool, backend) => order(desk, pool, backend, body),
+        Page::Explain => explained(desk, explain::read_json(body)),
         _ => reload(desk).await,
+    }
+}
+
+fn explained(desk: &Desk, question: Result<Question, String>) -> Answer {
+    match question.and_then(|question| desk.house.explain(&question)) {
+        Ok(view) => json(StatusCode::OK, &view),
+        Err(why) => error(StatusCode::BAD_REQUEST, &why),
     }
 }
 
@@ -139,6 +150,7 @@ fn show(desk: &Desk, page: &Page<'_>, head: &Parts) -> Answer {
         Page::Listeners => json(StatusCode::OK, &json!({ "listeners": desk.house.listeners() })),
         Page::Config => json(StatusCode::OK, &desk.house.config()),
         Page::Events => happened(desk, head.uri.query()),
+        Page::Explain => explained(desk, explain::read(head.uri.query().unwrap_or_default())),
         Page::Pool(name) => {
             let name = percent_decoded(name);
             let pool = desk.house.pools().into_iter().find(|pool| Some(&pool.name) == name.as_ref());
@@ -225,7 +237,7 @@ fn wrong_method(page: &Page<'_>) -> Answer {
 }
 
 /// A path segment with its %XX read; `None` where that is no UTF-8 or no hexadecimal.
-fn percent_decoded(segment: &str) -> Option<String> {
+pub(super) fn percent_decoded(segment: &str) -> Option<String> {
     let (mut bytes, mut rest) = (Vec::with_capacity(segment.len()), segment.as_bytes());
     while let [first, after @ ..] = rest {
         rest = after;

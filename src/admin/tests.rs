@@ -71,6 +71,10 @@ impl House for Stage {
         Ok(BackendView::of(&self.backend, 3, 0, Instant::now()))
     }
 
+    fn explain(&self, question: &Question) -> Result<ExplainView, String> {
+        Err(format!("asked about {} {}", question.method, question.url))
+    }
+
     fn routes(&self) -> Vec<RouteView> {
         let route = self.metrics.route_account(None, "api");
         route.follow(&[self.metrics.route("web", "api")], None, Instant::now());

@@ -70,6 +70,11 @@ impl Norm {
         Some(f32::from_bits((self.packed.load(Ordering::Relaxed) >> 32) as u32)).filter(|us| *us > 0.0)
     }
 
+    /// As it is now; what becomes of the one is nothing to the other.
+    pub fn copied(&self) -> Self {
+        Self { packed: AtomicU64::new(self.packed.load(Ordering::Relaxed)) }
+    }
+
     /// Whether it is due to be worked out again. To one worker it is, and for the others it is not.
     pub fn is_due(&self, now: Moment) -> bool {
         let packed = self.packed.load(Ordering::Relaxed);

@@ -18,6 +18,11 @@ pub(super) struct Total(AtomicU64);
 
 /// For so long a sum serves: a millisecond.
 const FRESH_TICKS: u32 = 8;
+impl Total {
+    pub(super) fn copied(&self) -> Self {
+        Self(AtomicU64::new(self.0.load(Ordering::Relaxed)))
+    }
+}
 
 /// The bound of one compilation.
 #[derive(Debug)]

@@ -28,6 +28,7 @@ pub(super) const BY_ADDRESS: Algorithm = Algorithm {
     name: "ip-hash",
     summary: "consistent hash of the client's address",
     key: KeySource::ClientIp,
+    score: SCORE,
     build,
 };
 
@@ -35,8 +36,12 @@ pub(super) const BY_KEY: Algorithm = Algorithm {
     name: "hash",
     summary: "consistent hash of what hash_key names",
     key: KeySource::HashKey,
+    score: SCORE,
     build,
 };
+
+const SCORE: &str =
+    "-ln(hash of key and backend) / weight; the least is taken, with hash_balance_factor while it has room";
 
 /// Slots of one table. Fixed, and part of what nodes must agree on: another number moves every key.
 const SLOTS: usize = 1 << 16;
@@ -112,6 +117,12 @@ impl Balancer for Hash {
         }
         // The next best score among the rest: where the key would go if the owner did not exist.
         self.best(slot, |index| self.choices.is_open(index, pick.tried))
+    }
+
+    fn score(&self, index: usize, pick: &Pick<'_>) -> Option<f64> {
+        let weight = f64::from(self.choices.list().get(index)?.weight.max(1));
+        let slot = mix(u64::from((pick.key >> 48) as u16) ^ SLOT_SEED);
+        Some(-ln(unit(mix(self.seeds.get(index)? ^ slot))) / weight)
     }
 }
 

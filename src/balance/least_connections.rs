@@ -21,6 +21,8 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "least-connections",
     summary: "fewest (requests in flight + 1) / weight; ties, and an idle pool, in turn",
     key: KeySource::None,
+    score: "(requests in flight, and failed ones that still count, + 1) / weight; the least is taken, in turn among equals \
+            and in an idle pool",
     build,
 };
 
@@ -66,6 +68,11 @@ impl Balancer for LeastConnections {
             self.memory.turn.fetch_add(ahead, Ordering::Relaxed);
         }
         Some(index)
+    }
+
+    fn score(&self, index: usize, pick: &Pick<'_>) -> Option<f64> {
+        let candidate = self.lots.choices.list().get(index)?;
+        Some(f64::from(Load::of(candidate, Moment::of(pick.now)).with_one_more()))
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "least-response-time",
     summary: "least average time to the response head × (requests in flight + 1) / weight",
     key: KeySource::None,
+    score: "expected time in µs × (requests in flight + 1) / weight; the least is taken, in turn among equals",
     build,
 };
 
@@ -85,6 +86,12 @@ impl Balancer for LeastResponseTime {
             return best_drawn(&self.lots, pick, |candidate| cost(candidate, norm_us, now));
         }
         self.scan(pick, norm_us, now)
+    }
+
+    fn score(&self, index: usize, pick: &Pick<'_>) -> Option<f64> {
+        let norm_us = self.memory.norm.us().unwrap_or(UNKNOWN_US);
+        let candidate = self.lots.choices.list().get(index)?;
+        Some(f64::from(cost(candidate, norm_us, Moment::of(pick.now))))
     }
 }
 

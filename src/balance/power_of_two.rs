@@ -13,6 +13,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "power-of-two",
     summary: "two are drawn by weight; the one with fewer (requests in flight + 1) / weight is taken",
     key: KeySource::None,
+    score: "(requests in flight + 1) / weight; the lesser of two that are drawn is taken",
     build,
 };
 
@@ -35,5 +36,10 @@ impl Balancer for PowerOfTwo {
         let one_load = (u64::from(one.backend.in_flight()) + 1) * u64::from(other.weight);
         let other_load = (u64::from(other.backend.in_flight()) + 1) * u64::from(one.weight);
         Some(if one_load <= other_load { first } else { second })
+    }
+
+    fn score(&self, index: usize, _pick: &Pick<'_>) -> Option<f64> {
+        let candidate = self.lots.choices.list().get(index)?;
+        Some((f64::from(candidate.backend.in_flight()) + 1.0) / f64::from(candidate.weight.max(1)))
     }
 }

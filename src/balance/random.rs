@@ -9,8 +9,13 @@ use super::choices::Choices;
 use super::shares::Shares;
 use super::{Algorithm, Balancer, Candidate, KeySource, Memory, Pick, Settings};
 
-pub(super) const ALGORITHM: Algorithm =
-    Algorithm { name: "random", summary: "drawn for each request, by weight", key: KeySource::None, build };
+pub(super) const ALGORITHM: Algorithm = Algorithm {
+    name: "random",
+    summary: "drawn for each request, by weight",
+    key: KeySource::None,
+    score: "",
+    build,
+};
 
 /// Draws before the exact way is taken: enough that it is rare, few enough that it is cheap when nearly
 /// everyone is tried or full.

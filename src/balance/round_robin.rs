@@ -15,6 +15,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "round-robin",
     summary: "everyone in turn, as often as its weight says, smoothly; one turn for all workers",
     key: KeySource::None,
+    score: "turns until it is its turn; the least is taken",
     build,
 };
 
@@ -22,6 +23,7 @@ pub(super) const SYNONYM: Algorithm = Algorithm {
     name: "weighted-round-robin",
     summary: "a synonym of round-robin, which honours weights anyway",
     key: KeySource::None,
+    score: "turns until it is its turn; the least is taken",
     build,
 };
 
@@ -51,5 +53,10 @@ impl Balancer for RoundRobin {
             Some((_, index)) => Some(index),
             None => self.choices.next_open(due, pick.tried),
         }
+    }
+
+    fn score(&self, index: usize, _pick: &Pick<'_>) -> Option<f64> {
+        let turn = self.memory.turn.load(Ordering::Relaxed);
+        self.turns.seek(turn, |one| one == index).map(|(ahead, _)| ahead as f64)
     }
 }

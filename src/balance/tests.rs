@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use crate::backend::{Identity, Lease};
+use crate::backend::{Identity, Lease, Moment};
 
 mod bound;
 mod least;
@@ -141,6 +141,38 @@ proptest! {
             prop_assert!((count as f64 - share).abs() < 12.0, "{count} {share}");
         }
     }
+}
+
+#[test]
+fn who_is_picked_has_the_best_score() {
+    let mut client = Client::new(8);
+    for name in ["round-robin", "least-connections", "least-response-time", "ip-hash", "hash"] {
+        let candidates = candidates(&[3, 1, 2, 3]);
+        let mut leases = Vec::new();
+        for (index, candidate) in candidates.iter().enumerate() {
+            // In an idle pool least-connections takes turns, whatever the weights.
+            leases.extend((0..=index).filter_map(|_| Lease::take(&candidate.backend, 0, client.now)));
+        }
+        let balancer = build(name, &candidates);
+        for _ in 0..200 {
+            let key = client.random.u64(..);
+            let pick = Pick { key, tried: &[], random: &mut client.random.clone(), now: client.now };
+            let scores: Vec<f64> = (0..4).filter_map(|index| balancer.score(index, &pick)).collect();
+            let best = scores.iter().copied().fold(f64::INFINITY, f64::min);
+            let picked = client.pick_key(&*balancer, &[], key).unwrap();
+            assert_eq!((scores.len(), scores[picked]), (4, best), "{name}: {scores:?}, {picked}");
+        }
+        assert!(!find(name).unwrap().score.is_empty());
+    }
+}
+
+#[test]
+fn a_copied_memory_goes_its_own_way() {
+    let memory = Memory { turn: Apart(AtomicU64::new(7)), ..Memory::default() };
+    let copy = memory.copied();
+    copy.turn.store(9, std::sync::atomic::Ordering::Relaxed);
+    copy.norm.set(Some(5.0), Moment::of(Instant::now()));
+    assert_eq!((memory.turn.load(std::sync::atomic::Ordering::Relaxed), memory.norm.us()), (7, None));
 }
 
 #[test]

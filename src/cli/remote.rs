@@ -19,8 +19,10 @@ use tokio::time::timeout;
 
 use crate::admin::{BackendView, PoolView};
 
+mod explain;
 mod orders;
 
+pub(super) use explain::{ExplainArgs, explain};
 pub(super) use orders::{OrderArgs, WeightArgs, order, weigh};
 
 /// How long `status` waits for the whole answer.

@@ -187,7 +187,8 @@ impl<'a> Exchange<'a> {
         };
         let due = now + pool.connect_timeout;
         let deadline = self.deadline.map_or(due, |deadline| deadline.min(due));
-        let (protocol, limit, timeout) = (pool.protocol, attempt.member.most_connections(), pool.connect_timeout);
+        let (protocol, limit, timeout) =
+            (pool.protocol, attempt.member.most_connections(), pool.connect_timeout);
         let (keep_for, patience) = (pool.keep_alive, pool.idle_timeout / SILENCES);
         let must_be_recent = !self.request.method.is_idempotent();
         Ok(Way::Board(Box::pin(async move {

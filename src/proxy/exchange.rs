@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::client::Client;
 use super::fault::Fault;
+use super::gate;
 use super::hedge::Race;
 use super::log::Note;
 use super::pick::{Attempt, Tried, is_failure};
@@ -14,10 +15,10 @@ use super::upload::Upload;
 use super::wait::{Turn, Wanted};
 use super::worker::Worker;
 use crate::backend::Moment;
-use crate::http::{self, Forwarding, Refusal, RequestHead, ResponseHead};
+use crate::http::{self, Forwarding, RequestHead, ResponseHead};
 use crate::observe::{CLIENT_LEFT, MethodLabel};
 use crate::resilience::{Facts, Failure, Verdict, decide};
-use crate::snapshot::{HostPolicy, Listener, Pool, Route};
+use crate::snapshot::{Listener, Pool, Route};
 use crate::timer::Timer;
 use crate::upstream::Protocol;
 
@@ -169,40 +170,13 @@ pub(super) enum Ended {
 impl<'a> Exchange<'a> {
     /// Checks limits and finds the route.
     fn admit(&mut self) -> Result<&'a Route, Fault> {
-        if self.request.ends_here {
-            return Err(Fault::LastHop);
-        }
-        if self.listener.https_redirect && !http::came_by_https(self.request, &self.client.origin) {
-            return Err(match http::https_form(self.request) {
-                Some(_) => Fault::Redirected,
-                None => Fault::Refused(Refusal::bad("no URL that could be sent to https")),
-            });
-        }
-        if let http::Body::Length(length) = self.request.body
-            && self.listener.max_body != 0
-            && length > self.listener.max_body
-        {
-            return Err(Fault::BodyTooLarge);
-        }
-        let route = self.route()?.ok_or(Fault::NoRoute)?;
+        let listener: &'a Listener = self.listener;
+        let route = gate::find(listener, self.request, &self.client.origin)?;
         self.deadline = route.timeout.map(|timeout| self.arrival.began + timeout);
         if http::is_grpc(&self.request.fields) {
             self.begin_call();
         }
         Ok(route)
-    }
-
-    fn route(&self) -> Result<Option<&'a Route>, Fault> {
-        let listener: &'a Listener = self.listener;
-        // Also without routes: the same path is refused wherever it goes.
-        let path = http::normal_path(self.request.path()).map_err(Fault::Refused)?;
-        if !listener.routes.is_empty() {
-            let host = http::host_for_matching(self.request.host());
-            if let Some(route) = listener.routes.find(&host, &path) {
-                return Ok(Some(route));
-            }
-        }
-        Ok(listener.default.as_deref())
     }
 
     /// Tries backends until one answers, then hands its response to the client.
@@ -268,18 +242,11 @@ impl<'a> Exchange<'a> {
         if let Some(sticky) = &pool.sticky {
             self.take_cookie(sticky);
         }
-        let (origin, listener) = (&self.client.origin, self.listener);
-        let address = http::client_address(&self.request.fields, origin, |a| listener.trusts(a));
-        self.client_address = Some(address);
-        self.request.strip_hop_by_hop();
         let fresh_id = self.worker.random.borrow_mut().u128(..);
-        self.scratch.forwarding.apply(self.request, origin, fresh_id, listener.via);
-        if listener.shows_certificates {
-            http::show_certificate(self.request, self.client.shown.as_deref());
-        }
-        if let HostPolicy::Fixed(host) = &pool.pass_host {
-            self.request.set_host(host.as_bytes());
-        }
+        let client = (&self.client.origin, self.client.shown.as_deref());
+        let forwarding = &mut self.scratch.forwarding;
+        let address = gate::edit(self.request, forwarding, (self.listener, pool), client, fresh_id);
+        self.client_address = Some(address);
     }
 
     /// The failure that a response's status is, where the pool lists it, or a trial has failed by it. On a

@@ -1,14 +1,16 @@
 //! Who takes a request, and what is told of how it did.
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use super::exchange::Exchange;
 use super::fault::Fault;
 use super::key;
+use super::stick;
 use crate::backend::{Lease, Moment};
-use crate::balance::Pick;
-use crate::http::Body;
+use crate::balance::{Balancer, Pick};
+use crate::http::{Body, RequestHead};
 use crate::resilience::{Cause, Failure};
 use crate::roster::Trial;
 use crate::snapshot::{Member, Pool, Roster, Route, ejection};
@@ -117,6 +119,128 @@ pub(super) fn is_failure(status: u16) -> bool {
     status >= 500 && !matches!(status, 501 | 505)
 }
 
+/// What of a request says who takes it.
+pub(super) struct Wish<'r> {
+    /// As the backend would get it.
+    pub(super) request: &'r RequestHead,
+    pub(super) client: IpAddr,
+    /// The place of the backend that the client was with.
+    pub(super) stuck: Option<usize>,
+    /// The method is listed in the pool's `retry.methods`.
+    pub(super) listed: bool,
+    /// It goes with a login, and cannot be sent elsewhere.
+    pub(super) bound: bool,
+    pub(super) now: Instant,
+}
+
+/// Why a backend was picked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The client was with it, as its cookie says.
+    Cookie,
+    /// Somebody must find out whether it is well again.
+    Trial,
+    /// The algorithm says so.
+    Algorithm,
+}
+
+/// What a choice comes to: the daemon takes a place at the backend, whoever explains only looks whether there is one.
+pub(super) trait Hand {
+    /// What is held then.
+    type Held;
+
+    /// A place at the backend within `limit`, if there is one.
+    fn take(&mut self, place: usize, limit: u32, now: Instant) -> Option<Self::Held>;
+
+    /// A place, and the right to try an ejected backend, if its time is over and nobody else does.
+    fn attempt(&mut self, place: usize, now: Instant) -> Option<Self::Held>;
+}
+
+/// The daemon's hand.
+pub(super) struct Leases<'p>(pub(super) &'p Pool);
+
+impl<'p> Hand for Leases<'p> {
+    type Held = Attempt<'p>;
+
+    #[inline]
+    fn take(&mut self, place: usize, limit: u32, now: Instant) -> Option<Attempt<'p>> {
+        let member = self.0.members.get(place)?;
+        Lease::take(&member.backend, limit, now).map(|lease| Attempt::new(lease, member, place))
+    }
+
+    fn attempt(&mut self, place: usize, now: Instant) -> Option<Attempt<'p>> {
+        let trial = self.0.squad.trial(place, Moment::of(now))?;
+        let attempt = self.take(place, self.0.members.get(place)?.limit, now)?;
+        Some(Attempt { is_trial: true, trial: Cell::new(Some(Box::new(trial))), ..attempt })
+    }
+}
+
+/// Chooses a backend: another than those tried, while one is left.
+#[inline]
+pub(super) fn choose<H: Hand>(
+    hand: &mut H,
+    (pool, roster): (&Pool, &Roster),
+    balancer: &dyn Balancer,
+    wish: &Wish<'_>,
+    tried: &mut Tried,
+    random: &mut fastrand::Rng,
+) -> Result<(H::Held, Why), Fault> {
+    if tried.backends.is_empty()
+        && let Some(place) = wish.stuck
+        && let Some(limit) = stick::limit_to_stay(pool, roster, place)
+        && let Some(held) = hand.take(place, limit, wish.now)
+    {
+        return Ok((held, Why::Cookie));
+    }
+    if !roster.trials.is_empty() && tried.backends.is_empty() {
+        let alone = roster.candidates.is_empty();
+        if (alone || wish.may_try(pool))
+            && let Some(held) = roster.trials.iter().find_map(|place| hand.attempt(*place, wish.now))
+        {
+            return Ok((held, Why::Trial));
+        }
+    }
+    let candidates = &roster.candidates;
+    if candidates.is_empty() {
+        return Err(Fault::NoBackend);
+    }
+    let position = |id: &u64| candidates.iter().position(|c| c.backend.id() == *id);
+    let mut passed: Vec<usize> = tried.backends.iter().filter_map(position).collect();
+    let key = key::of(&pool.key, wish.request, wish.client);
+    loop {
+        let mut pick = Pick { key, tried: &passed, random, now: wish.now };
+        match balancer.pick(&mut pick) {
+            Some(index) => {
+                let (candidate, place) = (&candidates[index], roster.places[index]);
+                // Ejected a moment ago: the list without it is still being made.
+                let is_gone = roster.heeds_ejections && candidate.backend.conduct().is_out();
+                if !is_gone && let Some(held) = hand.take(place, candidate.limit, wish.now) {
+                    return Ok((held, Why::Algorithm));
+                }
+                passed.push(index); // another worker took the last place
+            }
+            None if !tried.backends.is_empty() && !tried.waits => {
+                tried.backends.clear();
+                passed.clear();
+            }
+            None => return Err(Fault::PoolFull),
+        }
+    }
+}
+
+impl Wish<'_> {
+    /// Whether the request can find out how an ejected backend is, because it may be sent again elsewhere.
+    fn may_try(&self, pool: &Pool) -> bool {
+        let fits = match self.request.body {
+            Body::None => true,
+            Body::Length(length) => length <= pool.retry_buffer as u64,
+            _ => false,
+        };
+        let again = self.listed && pool.retry.attempts > 0 && self.request.method.is_idempotent();
+        again && fits && !self.bound
+    }
+}
+
 impl Exchange<'_> {
     /// Picks a backend and takes a lease on it: another than those tried, while one is left.
     pub(super) fn pick<'p>(
@@ -126,72 +250,17 @@ impl Exchange<'_> {
         listed: bool,
     ) -> Result<Attempt<'p>, Fault> {
         let roster = pool.roster();
-        if tried.backends.is_empty()
-            && let Some(attempt) = self.stick(pool, &roster)
-        {
-            return Ok(attempt);
-        }
-        if !roster.trials.is_empty() && tried.backends.is_empty() {
-            let alone = roster.candidates.is_empty();
-            if (alone || listed && self.may_try(pool))
-                && let Some(attempt) = self.try_ejected(pool, &roster)
-            {
-                return Ok(attempt);
-            }
-        }
-        let candidates = &roster.candidates;
-        if candidates.is_empty() {
-            return Err(Fault::NoBackend);
-        }
-        let position = |id: &u64| candidates.iter().position(|c| c.backend.id() == *id);
-        let mut passed: Vec<usize> = tried.backends.iter().filter_map(position).collect();
-        let client = self.client_address.unwrap_or(self.client.origin.peer.ip());
-        let key = key::of(&pool.key, self.request, client);
-        let mut random = self.worker.random.borrow_mut();
-        loop {
-            let mut pick = Pick { key, tried: &passed, random: &mut random, now: self.now };
-            match roster.balancer.pick(&mut pick) {
-                Some(index) => {
-                    let (candidate, place) = (&candidates[index], roster.places[index]);
-                    // Ejected a moment ago: the list without it is still being made.
-                    let is_gone = roster.heeds_ejections && candidate.backend.conduct().is_out();
-                    if !is_gone
-                        && let Some(member) = pool.members.get(place)
-                        && let Some(lease) = Lease::take(&candidate.backend, candidate.limit, self.now)
-                    {
-                        return Ok(Attempt::new(lease, member, place));
-                    }
-                    passed.push(index); // another worker took the last place
-                }
-                None if !tried.backends.is_empty() && !tried.waits => {
-                    tried.backends.clear();
-                    passed.clear();
-                }
-                None => return Err(Fault::PoolFull),
-            }
-        }
-    }
-
-    /// Whether the request can find out how an ejected backend is, because it may be sent again elsewhere.
-    /// That its method is listed is known already.
-    fn may_try(&self, pool: &Pool) -> bool {
-        let fits = match self.request.body {
-            Body::None => true,
-            Body::Length(length) => length <= pool.retry_buffer as u64,
-            _ => false,
+        let wish = Wish {
+            request: self.request,
+            client: self.client_address.unwrap_or(self.client.origin.peer.ip()),
+            stuck: self.stuck.place(),
+            listed,
+            bound: self.bound,
+            now: self.now,
         };
-        pool.retry.attempts > 0 && self.request.method.is_idempotent() && fits && !self.bound
-    }
-
-    /// A try at an ejected backend whose time is over, if nobody else makes one.
-    fn try_ejected<'p>(&self, pool: &'p Pool, roster: &Roster) -> Option<Attempt<'p>> {
-        let now = Moment::of(self.now);
-        let mut due = roster.trials.iter().filter_map(|place| Some((*place, pool.squad.trial(*place, now)?)));
-        let (place, trial) = due.next()?;
-        let member = &pool.members[place];
-        let lease = Lease::take(&member.backend, member.limit, self.now)?;
-        let attempt = Attempt::new(lease, member, place);
-        Some(Attempt { is_trial: true, trial: Cell::new(Some(Box::new(trial))), ..attempt })
+        let mut random = self.worker.random.borrow_mut();
+        choose(&mut Leases(pool), (pool, &roster), &*roster.balancer, &wish, tried, &mut random)
+            .map(|(attempt, _)| attempt)
     }
 
     /// A try on the connection that is this client's alone: at its backend, whomever the algorithm would pick

@@ -4,8 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::exchange::Exchange;
 use super::pick::Attempt;
-use crate::backend::Lease;
-use crate::http::{self, Known};
+use crate::http::{self, Known, Origin, RequestHead};
 use crate::snapshot::{Pool, Roster};
 use crate::sticky::{Found, Sticky};
 
@@ -21,19 +20,49 @@ pub(super) struct Stuck {
     secure: bool,
 }
 
+impl Stuck {
+    /// The place of the backend that the client was with.
+    pub(super) fn place(self) -> Option<usize> {
+        self.found.map(|found| found.place as usize)
+    }
+}
+
+/// Reads the pool's cookie, and takes it out of the request. Of several the first good one counts.
+pub(super) fn read_cookie(sticky: &Sticky, request: &mut RequestHead, origin: &Origin) -> Stuck {
+    let secure = http::came_by_https(request, origin);
+    let (mut found, mut opened) = (None, 0);
+    request.fields.take_cookie(sticky.cookie().as_bytes(), |value| {
+        if found.is_none() && opened < MAX_OPENED && sticky.is_likely(value) {
+            opened += 1;
+            found = sticky.read(value, now_s());
+        }
+    });
+    Stuck { found, secure }
+}
+
+/// The limit within which a client may stay at the backend of this place, if it may.
+///
+/// One that is full now is left, with a new cookie for another: waiting is the queue's business.
+pub(super) fn limit_to_stay(pool: &Pool, roster: &Roster, place: usize) -> Option<u32> {
+    let member = pool.members.get(place)?;
+    let backend = &member.backend;
+    if backend.is_maintenance() {
+        return None;
+    }
+    match roster.places.iter().position(|candidate| *candidate == place) {
+        Some(_) if roster.heeds_ejections && backend.conduct().is_out() => None,
+        Some(index) => roster.candidates.get(index).map(|candidate| candidate.limit),
+        // New clients do not go there: its weight is 0, or it is a backup that the others have come back from.
+        None if pool.squad.may_stay(place) => Some(member.limit),
+        None => None,
+    }
+}
+
 impl Exchange<'_> {
     /// Reads the pool's cookie, and hides it from the backend. Of several the first good one counts.
     #[inline(never)]
     pub(super) fn take_cookie(&mut self, sticky: &Sticky) {
-        let secure = http::came_by_https(self.request, &self.client.origin);
-        let (mut found, mut opened) = (None, 0);
-        self.request.fields.take_cookie(sticky.cookie().as_bytes(), |value| {
-            if found.is_none() && opened < MAX_OPENED && sticky.is_likely(value) {
-                opened += 1;
-                found = sticky.read(value, now_s());
-            }
-        });
-        self.stuck = Stuck { found, secure };
+        self.stuck = read_cookie(sticky, self.request, &self.client.origin);
     }
 
     /// The backend that the client was with has another place in the pool that a reload has made of `before`.
@@ -43,26 +72,6 @@ impl Exchange<'_> {
             let place = now.members.iter().position(|member| member.backend.identity().name == *name)?;
             Some(Found { place: u32::try_from(place).ok()?, ..found })
         });
-    }
-
-    /// A try at the backend that the client was with, if it may stay there.
-    ///
-    /// One that is full now is left, with a new cookie for another: waiting is the queue's business.
-    pub(super) fn stick<'p>(&self, pool: &'p Pool, roster: &Roster) -> Option<Attempt<'p>> {
-        let place = self.stuck.found?.place as usize;
-        let member = pool.members.get(place)?;
-        let backend = &member.backend;
-        if backend.is_maintenance() {
-            return None;
-        }
-        let limit = match roster.places.iter().position(|candidate| *candidate == place) {
-            Some(_) if roster.heeds_ejections && backend.conduct().is_out() => return None,
-            Some(index) => roster.candidates[index].limit,
-            // New clients do not go there: its weight is 0, or it is a backup that the others have come back from.
-            None if pool.squad.may_stay(place) => member.limit,
-            None => return None,
-        };
-        Lease::take(backend, limit, self.now).map(|lease| Attempt::new(lease, member, place))
     }
 
     /// Whether its cookie says where it is to go.

@@ -22,16 +22,22 @@ impl Squad {
     /// The right to try an ejected backend whose time is over, if nobody else does. Where checks end
     /// ejections there is none.
     pub fn trial(&self, place: usize, now: Moment) -> Option<Trial> {
-        let (passive, member) = (self.rules.passive.as_ref()?, self.members.get(place)?);
-        let before = member.backend.conduct().standing();
-        let over = now.since(before.since) >= passive.sentence(before.level.saturating_sub(1));
-        if self.is_tried_by_checks() || before.footing != Footing::Out || !over {
-            return None;
-        }
+        let (member, before) = (self.members.get(place)?, self.trial_due(place, now)?);
         let tried = Standing { footing: Footing::Tried, since: now, ..before };
         let backend = Arc::clone(&member.backend);
         let changed = Arc::clone(&self.keeper.changed);
         backend.conduct().change(before, tried).then_some(Trial { backend, before, tried, changed })
+    }
+}
+
+impl Squad {
+    /// Whether an ejected backend's time is over and nobody tries it: how it stands then.
+    pub fn trial_due(&self, place: usize, now: Moment) -> Option<Standing> {
+        let (passive, member) = (self.rules.passive.as_ref()?, self.members.get(place)?);
+        let standing = member.backend.conduct().standing();
+        let over = now.since(standing.since) >= passive.sentence(standing.level.saturating_sub(1));
+        let due = !self.is_tried_by_checks() && standing.footing == Footing::Out && over;
+        due.then_some(standing)
     }
 }
 

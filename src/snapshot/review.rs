@@ -1,5 +1,6 @@
 //! Who is usable now, looked at again and again by the control thread.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -62,6 +63,23 @@ impl Roster {
     }
 }
 
+/// The balancer of a roster once more, with a memory of its own: it picks as the one in force would, and nobody else
+/// notices.
+#[derive(Debug)]
+pub struct Rehearsal {
+    balancer: Box<dyn Balancer>,
+    memory: Arc<Memory>,
+    turn: u64,
+}
+
+impl Rehearsal {
+    /// The balancer, at the turn that it was made at.
+    pub fn balancer(&self) -> &dyn Balancer {
+        self.memory.turn.store(self.turn, Ordering::Relaxed);
+        &*self.balancer
+    }
+}
+
 impl Notes {
     pub(super) fn of(seen: Vec<Seen>) -> Self {
         Self {
@@ -94,6 +112,19 @@ impl Pool {
         }
         let leaving = self.watch_leaving(&mut notes.leaving, now);
         [again, leaving].into_iter().flatten().min()
+    }
+
+    /// What the balancer of a roster of this pool would do, without doing it.
+    pub fn rehearse(&self, roster: &Roster) -> Rehearsal {
+        let memory = Arc::new(self.memory.copied());
+        let balancer = (self.algorithm.build)(&roster.candidates, &memory, self.settings);
+        Rehearsal { turn: memory.turn.load(Ordering::Relaxed), memory, balancer }
+    }
+
+    /// The turn of its balancer.
+    #[cfg(test)]
+    pub(crate) fn turn(&self) -> &std::sync::atomic::AtomicU64 {
+        &self.memory.turn
     }
 
     /// The same at the start of a snapshot's time: compiles whatever was seen before.

@@ -31,6 +31,7 @@ mod corpus;
 mod dashboard;
 mod early;
 mod exchange;
+mod explain;
 mod faults;
 mod forwarding;
 mod grpc;

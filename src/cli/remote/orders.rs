@@ -94,7 +94,7 @@ fn weight(text: &str) -> Result<Weight, String> {
 }
 
 /// A segment of a path, with %XX for all that may mean something there.
-fn encoded(segment: &str) -> String {
+pub(super) fn encoded(segment: &str) -> String {
     let letter = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => {
             char::from(byte).to_string()

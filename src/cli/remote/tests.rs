@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 
 use super::*;
 use crate::admin::{
-    AvailabilityView, BurnView, Change, ConfigView, Findings, House, ListenerView, Missing, QueueView,
-    Reload, RouteView, SloView, TrafficView, serve,
+    AvailabilityView, BurnView, Change, ConfigView, ExplainView, Findings, House, ListenerView, Missing,
+    Question, QueueView, Reload, RouteView, SloView, TrafficView, serve,
 };
 use crate::observe::{Happenings, Metrics};
 
@@ -199,6 +199,10 @@ impl House for Stubborn {
             return Err(Missing { what: "pool", name: pool.to_owned(), near: Some("crm".to_owned()) });
         }
         Ok(BackendView { weight: change.weight.flatten().unwrap_or(1), ..view().backends[0].clone() })
+    }
+
+    fn explain(&self, question: &Question) -> Result<ExplainView, String> {
+        Err(format!("asked about {} {}", question.method, question.url))
     }
 
     fn routes(&self) -> Vec<RouteView> {

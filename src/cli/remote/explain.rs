@@ -1,0 +1,144 @@
+//! `equipoise explain`
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::process::ExitCode;
+
+use clap::Args;
+use hyper::{Method, StatusCode};
+
+use super::orders::encoded;
+use super::{Failure, Format, RemoteArgs, STATUS_TIMEOUT, finish, print, printable, run};
+use crate::admin::{ChanceView, ChoiceView, ExplainView};
+
+/// `equipoise explain`
+#[derive(Debug, Clone, Args)]
+pub(in crate::cli) struct ExplainArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)] // clap would print it as the command's own text
+    pub remote: RemoteArgs,
+    /// Where the request would go: scheme, host, path and query
+    #[arg(long, value_name = "URL")]
+    pub url: String,
+    /// Its method
+    #[arg(long, value_name = "METHOD", default_value = "GET")]
+    pub method: String,
+    /// A field of it; may be given several times
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+    /// The address that it comes from (default: 127.0.0.1)
+    #[arg(long, value_name = "ADDR")]
+    pub from: Option<IpAddr>,
+    /// The listener that it comes to (default: the one that fits the URL)
+    #[arg(long, value_name = "NAME")]
+    pub listener: Option<String>,
+}
+
+/// Asks a running balancer what would become of a request. 0 when it answered, whatever would.
+pub(in crate::cli) fn explain(args: &ExplainArgs) -> ExitCode {
+    finish(run(&args.remote, &Method::GET, &path(args), STATUS_TIMEOUT).and_then(|answer| {
+        if answer.status != StatusCode::OK {
+            return Err(answer.into_failure());
+        }
+        let view: ExplainView = serde_json::from_slice(&answer.body).map_err(Failure::NotOurs)?;
+        match args.remote.format {
+            Format::Json => print(&format!("{}\n", String::from_utf8_lossy(&answer.body).trim_end())),
+            Format::Text => print(&told(&view)),
+        }
+        Ok(ExitCode::SUCCESS)
+    }))
+}
+
+fn path(args: &ExplainArgs) -> String {
+    let mut path = format!("/api/v1/explain?url={}&method={}", encoded(&args.url), encoded(&args.method));
+    let from = args.from.map(|from| from.to_string());
+    let headers = args.headers.iter().map(|field| ("header", field));
+    let others = [("from", from.as_ref()), ("listener", args.listener.as_ref())];
+    let others = others.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    for (name, value) in headers.chain(others) {
+        let _ = write!(path, "&{name}={}", encoded(value));
+    }
+    path
+}
+
+/// The explanation for people, a step a line.
+fn told(view: &ExplainView) -> String {
+    let mut text = String::new();
+    let mut line = |words: String| {
+        text.push_str(&printable(&words));
+        text.push('\n');
+    };
+    line(format!("listener {}: {}", view.listener, view.listener_why));
+    for route in &view.routes {
+        let verdict = if route.takes { "takes it" } else { "no" };
+        line(format!("route {}: {verdict} ({})", route.name, route.why));
+    }
+    if let Some(pool) = &view.pool {
+        told_pool(pool, &mut line);
+    }
+    if let Some(answer) = &view.answer {
+        let status = answer.status.map_or_else(|| "nothing".to_owned(), |status| status.to_string());
+        line(format!("answer of the balancer itself: {status} ({})", answer.reason));
+    }
+    text
+}
+
+fn told_pool(pool: &ChoiceView, line: &mut impl FnMut(String)) {
+    line(format!("pool {} ({}), client {}", pool.name, pool.balance, pool.client));
+    if !pool.score.is_empty() {
+        line(format!("  score: {}", pool.score));
+    }
+    let width = pool.backends.iter().map(|one| one.name.chars().count()).max().unwrap_or(0);
+    for backend in &pool.backends {
+        line(format!("  {:<width$}  {}", backend.name, told_backend(backend)));
+    }
+    let pick = pool.pick.as_deref().map_or_else(|| "pick".to_owned(), |name| format!("pick {name}"));
+    line(format!("{pick}: {}", pool.why));
+    let terms = &pool.terms;
+    let again = match (terms.retries, terms.method_listed) {
+        (0, _) => "none".to_owned(),
+        (most, true) => format!("at most {most}, on {}", terms.retry_on.join(", ")),
+        (most, false) => {
+            format!("at most {most}, of this method only where nothing of it was sent (connect)")
+        }
+    };
+    line(format!("retries: {again}"));
+    let whole = terms.timeout_seconds.map_or_else(|| "no bound".to_owned(), |whole| format!("{whole} s"));
+    line(format!(
+        "time-outs: whole request {whole}, connect {} s, response {} s, idle {} s; queue {} for {} s",
+        terms.connect_timeout_seconds,
+        terms.response_timeout_seconds,
+        terms.idle_timeout_seconds,
+        terms.queue_max,
+        terms.queue_timeout_seconds
+    ));
+}
+
+/// `50.0 %  eligible  score 3  up: check passed`
+fn told_backend(backend: &ChanceView) -> String {
+    let verdict = if backend.eligible { "eligible" } else { "not eligible" };
+    let score = backend.score.map_or_else(String::new, |score| format!(", score {score:.3}"));
+    format!("{:>5.1} %  {verdict}{score}: {}", backend.chance * 100.0, backend.why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_put_into_a_query() {
+        let remote = RemoteArgs { admin: String::new(), token_file: None, format: Format::Text };
+        let args = ExplainArgs {
+            remote,
+            url: "https://a/b?c=d&e".into(),
+            method: "GET".into(),
+            headers: vec!["x: 1&2".into()],
+            from: Some("::1".parse().unwrap()),
+            listener: Some("web".into()),
+        };
+        assert_eq!(
+            path(&args),
+            "/api/v1/explain?url=https:%2F%2Fa%2Fb%3Fc%3Dd%26e&method=GET&header=x:%201%262&from=::1&listener=web"
+        );
+    }
+}
