@@ -20,6 +20,7 @@ use crate::health::{Monitor, Opening, Target};
 use crate::listen::Command;
 use crate::observe::Metrics;
 use crate::snapshot::{self, Security, Snapshot};
+use crate::trace::Exporter;
 use crate::upstream::Protocol;
 
 mod access;
@@ -34,6 +35,7 @@ mod signals;
 mod sockets;
 mod source;
 mod state;
+mod traces;
 
 pub use history::{History, LastReload};
 pub use keeper::Keeper;
@@ -78,6 +80,8 @@ struct Parts {
     sockets: Sockets,
     /// Where the access log goes.
     sink: Option<Arc<Sink>>,
+    /// Where spans go.
+    exporter: Option<Arc<Exporter>>,
 }
 
 /// Why the daemon could not start.
@@ -101,6 +105,9 @@ pub enum StartError {
         /// The kernel's word.
         error: std::io::Error,
     },
+    /// The thread that exports spans cannot be started.
+    #[error("[tracing] otlp: cannot start its thread: {0}")]
+    Traces(std::io::Error),
 }
 
 /// What a reload came to.
@@ -134,7 +141,9 @@ impl Control {
         files: u64,
     ) -> Result<Self, StartError> {
         let sink = access::open(config, None, workers.len(), &metrics)?;
-        let first = snapshot::compile(config, None, &metrics, files, sink.as_ref(), Instant::now());
+        let exporter = traces::open(config, None, &metrics)?;
+        let now = Instant::now();
+        let first = snapshot::compile(config, None, &metrics, files, sink.as_ref(), exporter.as_ref(), now);
         let shared = Arc::new(ArcSwap::from_pointee(first));
         let (heard, changed) = (Arc::clone(&shared), Arc::clone(&shared));
         let monitor = Monitor::new(Arc::new(move |event| hear(&heard.load(), &event)));
@@ -154,7 +163,7 @@ impl Control {
                 state_file: config.server.state_file.clone(),
             },
             files,
-            parts: RefCell::new(Parts { monitor, names, sockets, sink }),
+            parts: RefCell::new(Parts { monitor, names, sockets, sink, exporter }),
             history: RefCell::new(History::begin(SystemTime::now())),
             reloading: Mutex::new(()),
             in_force: RefCell::new(InForce::of(config)),
@@ -176,10 +185,14 @@ impl Control {
         self.parts.borrow().sink.as_ref().is_some_and(|sink| sink.reopen())
     }
 
-    /// Waits for the last lines of the access log, once no worker writes any more.
+    /// Waits for the last lines of the access log and the last spans, once no worker has any more.
     pub fn finish_logs(&self) {
-        if let Some(sink) = &self.parts.borrow().sink {
+        let parts = self.parts.borrow();
+        if let Some(sink) = &parts.sink {
             access::finish(sink);
+        }
+        if let Some(exporter) = &parts.exporter {
+            traces::finish(exporter);
         }
     }
 
@@ -267,11 +280,13 @@ impl Control {
         let plan = self.parts.borrow().sockets.plan(config, self.workers.len())?;
         let sink =
             access::open(config, self.parts.borrow().sink.as_ref(), self.workers.len(), &self.metrics)?;
+        let exporter = traces::open(config, self.parts.borrow().exporter.as_ref(), &self.metrics)?;
         self.warn_of_what_stays(config);
         let old = self.snapshot();
         let shown = certificates::shown(&old);
-        let (sink_of, now) = (sink.as_ref(), Instant::now());
-        let new = Arc::new(snapshot::compile(config, Some(&old), &self.metrics, self.files, sink_of, now));
+        let (sink_of, spans_to, now) = (sink.as_ref(), exporter.as_ref(), Instant::now());
+        let (metrics, files) = (&self.metrics, self.files);
+        let new = Arc::new(snapshot::compile(config, Some(&old), metrics, files, sink_of, spans_to, now));
         certificates::tell_changes(&shown, &certificates::shown(&new));
         self.resolve(&new).await;
         self.logging.set(&config.log);
@@ -282,6 +297,7 @@ impl Control {
             let removed = plan.removed();
             plan.keep(&mut parts.sockets);
             parts.sink = sink;
+            parts.exporter = exporter;
             removed
         };
         self.shared.store(Arc::clone(&new));

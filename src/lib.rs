@@ -21,6 +21,7 @@ pub mod wire;
 pub mod access;
 pub mod balance;
 pub mod roster;
+pub mod trace;
 
 pub mod simulate;
 

@@ -46,7 +46,8 @@ pub use ledger::{Availability, Ledger, MAX_OUTAGES, Outage, Stamp, Standing};
 pub use metrics::Metrics;
 pub use objective::{Budgets, Burn, Objective};
 pub use series::{
-    BackendSeries, CertificateLabel, ListenerSeries, LogSeries, Phases, PoolSeries, RouteAccount, RouteSeries,
+    BackendSeries, CertificateLabel, ListenerSeries, LogSeries, Phases, PoolSeries, RouteAccount,
+    RouteSeries, SpanSeries,
 };
 pub use shard::{Count, Sharded};
 pub use sheet::Form;

@@ -23,6 +23,7 @@ mod pipe;
 mod respond;
 mod settle;
 mod stick;
+mod trail;
 mod tunnel;
 mod upload;
 mod wait;

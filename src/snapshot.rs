@@ -64,7 +64,7 @@ pub struct Snapshot {
 pub(crate) fn of_text(text: &str, now: Instant) -> Snapshot {
     let reading = crate::config::read("test", text, &vocabulary());
     let Some(config) = reading.config else { panic!("{text}\n{}", reading.report.to_text(false)) };
-    let snapshot = compile(&config, None, &Metrics::new(1), 1024, None, now);
+    let snapshot = compile(&config, None, &Metrics::new(1), 1024, None, None, now);
     snapshot.enter(now);
     snapshot.pools.iter().for_each(|pool| pool.begin(now));
     snapshot

@@ -67,6 +67,11 @@ const ROOMS: &[Room] = &[
         "one line per request, and the thread that writes it; knows no proxy, no config",
         &["http", "observe"],
     ),
+    room(
+        "trace",
+        "what requests say of their traces, spans, and the thread that exports them; knows no proxy, no config",
+        &["backend", "observe"],
+    ),
     // decide
     room("balance", "picks one eligible backend; knows no upstream, no config", &["backend"]),
     room(
@@ -112,6 +117,7 @@ const ROOMS: &[Room] = &[
             "route",
             "sticky",
             "tls",
+            "trace",
             "upstream",
         ],
     ),
@@ -134,6 +140,7 @@ const ROOMS: &[Room] = &[
             "snapshot",
             "sticky",
             "timer",
+            "trace",
             "upstream",
             "wire",
         ],
@@ -158,6 +165,7 @@ const ROOMS: &[Room] = &[
             "observe",
             "snapshot",
             "timer",
+            "trace",
             "upstream",
         ],
     ),

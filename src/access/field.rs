@@ -58,6 +58,8 @@ variables! {
     FirstByteMs "first_byte_ms" "first byte of the request to the head of the response"
     TotalMs "total_ms" "first byte of the request to the last of the response"
     RequestId "request_id" "X-Request-Id as the backend and the client see it"
+    TraceId "trace_id" "of the trace that the request is part of; absent without `[tracing]`"
+    SpanId "span_id" "of our span in it; absent where a parent's decision leaves us without one"
     Tls "tls" "version of TLS with the client, such as `TLSv1.3`"
     Sni "sni" "the name that it asked for in the handshake"
     Referer "referer" "Referer of the request; its query is masked by `mask_query`"
@@ -87,6 +89,8 @@ pub const DEFAULT: &[&str] = &[
     "response_ms",
     "total_ms",
     "request_id",
+    "trace_id",
+    "span_id",
     "user_agent",
 ];
 
@@ -198,6 +202,8 @@ fn value<'a>(what: What, record: &'a Record<'a>) -> Value<'a> {
         What::FirstByteMs => Value::millis(times.first_byte),
         What::TotalMs => Value::millis(Some(record.ended.saturating_duration_since(record.began))),
         What::RequestId => Value::text(Some(record.request_id).filter(|id| !id.is_empty())),
+        What::TraceId => record.trace.map_or(Value::Absent, |(trace, _)| Value::Trace(trace)),
+        What::SpanId => record.trace.and_then(|(_, span)| span).map_or(Value::Absent, Value::Span),
         What::Tls => record.secure.map_or(Value::Absent, |secure| Value::Word(secure.version)),
         What::Sni => Value::text(record.secure.and_then(|secure| secure.sni).map(str::as_bytes)),
         What::Referer => {

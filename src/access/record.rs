@@ -34,6 +34,8 @@ pub struct Record<'a> {
     pub secure: Option<Secure<'a>>,
     /// X-Request-Id.
     pub request_id: &'a [u8],
+    /// The trace that it is part of, and our span in it.
+    pub trace: Option<(u128, Option<u64>)>,
     /// What the client got; 499: it had left.
     pub code: u16,
     /// Why, in one word, where we answered ourselves or broke off; else empty.

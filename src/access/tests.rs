@@ -45,6 +45,7 @@ fn record<'a>(request: Option<&'a RequestHead>, unread: &'a [u8]) -> Record<'a> 
         response: None,
         secure: None,
         request_id: b"0123456789abcdef",
+        trace: None,
         code: 200,
         reason: "",
         bytes_in: 70,

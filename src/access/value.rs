@@ -38,6 +38,10 @@ pub(super) enum Value<'a> {
     RequestLine(&'a RequestHead),
     Ip(IpAddr),
     Number(u64),
+    /// 32 digits in hexadecimal.
+    Trace(u128),
+    /// 16 digits in hexadecimal.
+    Span(u64),
     /// Microseconds, written as milliseconds.
     Micros(u64),
 }
@@ -105,6 +109,8 @@ impl Line<'_> {
             }
             Value::Ip(address) => ip(*address, self.out),
             Value::Number(number) => self.number(*number),
+            Value::Trace(id) => hexadecimal(*id, 32, self.out),
+            Value::Span(id) => hexadecimal(u128::from(*id), 16, self.out),
             Value::Micros(micros) => thousandths(*micros, self.out),
         }
     }
@@ -181,6 +187,11 @@ pub(super) fn number(mut number: u64, out: &mut Vec<u8>) {
             return out.extend_from_slice(&text[at..]);
         }
     }
+}
+
+/// Writes so many digits of a number, in lower case.
+fn hexadecimal(number: u128, digits: u32, out: &mut Vec<u8>) {
+    out.extend((0..digits).rev().map(|digit| b"0123456789abcdef"[(number >> (4 * digit)) as usize & 15]));
 }
 
 /// Writes a thousandth of a number: `12.345`.

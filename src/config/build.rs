@@ -91,8 +91,9 @@ pub(super) fn config(
 
     let sha256 = hex(&Sha256::digest(text.as_bytes()));
     let log = log::build(root, text, vocabulary, findings);
+    let tracing = log::tracing(root, vocabulary, findings);
     let (text, files) = (text.into(), Vec::new());
-    (Config { server, admin, log, listeners, routes, pools, sha256, text, files }, places)
+    (Config { server, admin, log, tracing, listeners, routes, pools, sha256, text, files }, places)
 }
 
 fn server(section: &Section, findings: &mut Findings) -> Server {

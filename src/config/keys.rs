@@ -130,6 +130,8 @@ pub(super) enum Syntax {
     Cookie,
     /// The name of a field that may be taken out of a response.
     Field,
+    /// A URL; looked at later.
+    Url,
 }
 
 /// All keys of the file.
@@ -154,9 +156,10 @@ pub(super) static ROOT: &[Key] = &[
     },
     Key {
         name: "tracing",
-        kind: Kind::Later("table", server::TRACING),
-        default: Preset::Words("none"),
-        doc: "Export of spans.",
+        kind: Kind::Table(server::TRACING),
+        default: Preset::Words("off"),
+        doc: "W3C Trace Context and the export of spans; [tracing.md](tracing.md). Without this table `traceparent` and \
+              `tracestate` pass as they are, and no trace begins here.",
     },
     Key {
         name: "listener",
@@ -276,6 +279,7 @@ impl Syntax {
             Syntax::Parameter => "the name of a parameter, decoded",
             Syntax::Cookie => "the name of a cookie",
             Syntax::Field => "the name of a field such as \"x-backend-load\"",
+            Syntax::Url => "a URL such as \"http://127.0.0.1:4318\"",
         }
     }
 }

@@ -19,7 +19,7 @@ use ipnet::IpNet;
 use super::files::NamedFile;
 
 pub use health::{Agent, Health, HealthKind, Passive};
-pub use log::{AccessForm, AccessLog, Log, LogFormat, LogLevel, MaskQuery, TemplatePiece};
+pub use log::{AccessForm, AccessLog, Log, LogFormat, LogLevel, MaskQuery, TemplatePiece, Tracing};
 pub use slo::Slo;
 pub use sticky::Sticky;
 pub use tls::{CertificateFiles, ListenerTls, PoolTls, Secret, TlsFlaw, TlsKey};
@@ -33,6 +33,8 @@ pub struct Config {
     pub admin: Admin,
     /// `[log]`
     pub log: Log,
+    /// `[tracing]`; `None`: what requests say of their traces is passed on as it is.
+    pub tracing: Option<Tracing>,
     /// `[[listener]]`, in the order of the file; at least one.
     pub listeners: Vec<Listener>,
     /// `[[route]]`, in the order of the file: the first that matches takes the request.

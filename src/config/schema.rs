@@ -151,6 +151,7 @@ fn string(syntax: Syntax) -> Value {
         Syntax::Service => json!({ "type": "string", "maxLength": 256 }),
         Syntax::Needle => json!({ "type": "string", "minLength": 1, "maxLength": 16 << 10 }),
         Syntax::HostPattern | Syntax::Authority | Syntax::File => json!({ "type": "string", "minLength": 1 }),
+        Syntax::Url => json!({ "type": "string", "format": "uri" }),
         Syntax::Reference | Syntax::Template | Syntax::LogField => json!({ "type": "string" }),
     }
 }

@@ -41,6 +41,7 @@ const VOCABULARY: Vocabulary<'_> = Vocabulary {
     log_variables: &["client", "status", "target"],
     listener_tls: |_| Vec::new(),
     pool_tls: |_, _| Vec::new(),
+    otlp: |url| (!url.starts_with("http://")).then(|| "no http://".to_owned()),
 };
 
 fn read(text: &str) -> Reading {

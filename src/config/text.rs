@@ -76,6 +76,8 @@ pub(super) fn read(syntax: Syntax, word: &str) -> Result<Value, Fault> {
         // Whether it exists is found out later; any text may be asked for.
         Syntax::LogField => Ok(Value::Text(word.to_owned())),
         Syntax::Parameter => name(word).map_err(|why| quoted(word, why)).map(Value::Text),
+        // What it may be depends on what it is for.
+        Syntax::Url => Ok(Value::Text(word.to_owned())),
         Syntax::Cookie => cookie(word).map(Value::Text),
         Syntax::Field => own_field(word).map(Value::Text),
     }

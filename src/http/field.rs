@@ -20,6 +20,8 @@ pub enum Known {
     ProxyConnection,
     RetryAfter,
     Te,
+    Traceparent,
+    Tracestate,
     Trailer,
     TransferEncoding,
     Upgrade,
@@ -86,6 +88,8 @@ impl Known {
             (7, b't') if is(name, b"trailer") => Self::Trailer,
             (9, b'f') if is(name, b"forwarded") => Self::Forwarded,
             (9, b'x') if is(name, b"x-real-ip") => Self::XRealIp,
+            (10, b't') if is(name, b"tracestate") => Self::Tracestate,
+            (11, b't') if is(name, b"traceparent") => Self::Traceparent,
             (10, b'c') if is(name, b"connection") => Self::Connection,
             (10, b'k') if is(name, b"keep-alive") => Self::KeepAlive,
             (11, b'r') if is(name, b"retry-after") => Self::RetryAfter,
@@ -154,7 +158,7 @@ pub(super) fn is<const LEN: usize>(name: &[u8], known: &[u8; LEN]) -> bool {
 mod tests {
     use super::*;
 
-    const KNOWN: [(&str, Known); 28] = [
+    const KNOWN: [(&str, Known); 30] = [
         ("authorization", Known::Authorization),
         ("connection", Known::Connection),
         ("content-length", Known::ContentLength),
@@ -171,6 +175,8 @@ mod tests {
         ("proxy-connection", Known::ProxyConnection),
         ("retry-after", Known::RetryAfter),
         ("te", Known::Te),
+        ("traceparent", Known::Traceparent),
+        ("tracestate", Known::Tracestate),
         ("trailer", Known::Trailer),
         ("transfer-encoding", Known::TransferEncoding),
         ("upgrade", Known::Upgrade),

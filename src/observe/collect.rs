@@ -35,6 +35,11 @@ fn whole(sheet: &mut Sheet, metrics: &Metrics) {
     for (log, lines) in metrics.log_drops() {
         sheet.add(&family::LOG_DROPPED, &[log], lines as f64);
     }
+    if metrics.spans().is_shown() {
+        for (result, spans) in ["exported", "dropped"].iter().zip(metrics.spans().counts()) {
+            sheet.add(&family::TRACE_SPANS, &[result], spans as f64);
+        }
+    }
     let (ok, rejected) = metrics.reloads();
     sheet.add(&family::CONFIG_RELOADS, &["ok"], ok as f64);
     sheet.add(&family::CONFIG_RELOADS, &["rejected"], rejected as f64);
@@ -87,7 +92,8 @@ fn routes(sheet: &mut Sheet, metrics: &Metrics, now: Instant) {
             let labels = [listener, route, method.name(), &slot_label(slot)];
             sheet.add(&family::HTTP_REQUESTS, &labels, count as f64);
         });
-        sheet.add_histogram(&family::HTTP_DURATION, &[listener, route], &(&series.durations()).into());
+        let (durations, exemplars) = ((&series.durations()).into(), series.exemplars());
+        sheet.add_exemplified(&family::HTTP_DURATION, &[listener, route], &durations, exemplars.as_ref());
         for &phase in Phase::ALL {
             let read = series.phase(phase);
             if read.count > 0 {

@@ -178,6 +178,8 @@ families! {
         "Always 1; the label is the SHA-256 of the configuration file in force."
     LOG_DROPPED Counter "equipoise_log_dropped_total" ["log"]
         "Lines of a log that were not written: its place took none, or there were too many alike."
+    TRACE_SPANS Counter "equipoise_trace_spans_total" ["result"]
+        "Spans of requests that the collector took, and those that were dropped; absent without [tracing] otlp."
     READY Gauge "equipoise_ready" []
         "1 while new connections are taken."
     PROCESS_CPU Counter "process_cpu_seconds_total" []

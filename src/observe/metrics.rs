@@ -9,7 +9,9 @@ use super::account::Whose;
 use super::accounts::Accounts;
 use super::collect;
 use super::journal::Journal;
-use super::series::{BackendSeries, ListenerSeries, LogSeries, PoolSeries, RouteAccount, RouteSeries};
+use super::series::{
+    BackendSeries, ListenerSeries, LogSeries, PoolSeries, RouteAccount, RouteSeries, SpanSeries,
+};
 use super::sheet::Form;
 use crate::backend::Backend;
 
@@ -28,6 +30,7 @@ pub struct Metrics {
     buffers: [AtomicU64; 2],
     access_log: Arc<LogSeries>,
     event_log: OnceLock<Arc<LogSeries>>,
+    spans: Arc<SpanSeries>,
     configuration: Mutex<Configuration>,
     accounts: Accounts,
     /// Of the configuration in force, in its order.
@@ -71,6 +74,7 @@ impl Metrics {
         Arc::new(Self {
             access_log: Arc::default(),
             event_log: OnceLock::new(),
+            spans: Arc::default(),
             workers,
             book: Mutex::default(),
             ready: AtomicBool::new(false),
@@ -141,6 +145,11 @@ impl Metrics {
     /// The access log.
     pub fn access_log(&self) -> &Arc<LogSeries> {
         &self.access_log
+    }
+
+    /// Spans of requests.
+    pub fn spans(&self) -> &Arc<SpanSeries> {
+        &self.spans
     }
 
     /// Shows the event log too. It began before there were metrics; a second call changes nothing.

@@ -17,10 +17,13 @@ use crate::backend::Backend;
 
 mod accounts;
 mod phases;
+mod spans;
 mod waits;
 
 pub use accounts::RouteAccount;
 pub use phases::Phases;
+pub use spans::SpanSeries;
+pub(super) use spans::{Exemplar, Exemplars};
 
 /// Allocated by the shard's writer at its first use: a thousand routes that see no traffic cost little.
 type Lazy<T> = OnceLock<Box<T>>;
@@ -169,6 +172,7 @@ struct RouteShard {
     methods: [Lazy<Counts<CODE_SLOTS>>; MethodLabel::ALL.len()],
     durations: Lazy<Histogram>,
     phases: Lazy<[CoarseHistogram; Phase::COUNT]>,
+    exemplars: Lazy<Mutex<Exemplars>>,
     broken: Count,
 }
 

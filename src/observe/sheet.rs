@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use super::coarse::Exported;
 use super::family::{Family, Kind};
 use super::histogram::EXPORTED_BOUNDS;
+use super::series::{Exemplar, Exemplars};
 
 /// How the page is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,19 +55,39 @@ impl Sheet {
 
     /// Adds what was counted into the exported bounds.
     pub(super) fn add_histogram(&mut self, family: &'static Family, values: &[&str], read: &Exported) {
+        self.add_exemplified(family, values, read, None);
+    }
+
+    /// The same with the traces of requests that stand for the buckets, which OpenMetrics alone can tell.
+    pub(super) fn add_exemplified(
+        &mut self,
+        family: &'static Family,
+        values: &[&str],
+        read: &Exported,
+        exemplars: Option<&Exemplars>,
+    ) {
         let form = self.form;
+        let exemplars = exemplars.filter(|_| form == Form::OpenMetrics);
         let text = self.text_of(family);
         let mut bound = String::new();
-        for (le, count) in EXPORTED_BOUNDS.iter().zip(read.within) {
+        let bounds = EXPORTED_BOUNDS.iter().copied().chain([f64::INFINITY]);
+        for (nth, le) in bounds.enumerate() {
             bound.clear();
             // «1» here and «1.0» there: what other exporters write too.
             let _ = match form {
+                _ if le.is_infinite() => write!(bound, "+Inf"),
                 Form::Text => write!(bound, "{le}"),
                 Form::OpenMetrics => write!(bound, "{le:?}"),
             };
-            bucket(family, values, &bound, count, text);
+            text.push_str(family.name);
+            text.push_str("_bucket");
+            labels(family, values, Some(&bound), text);
+            let _ = write!(text, " {}", read.within.get(nth).unwrap_or(&read.count));
+            if let Some(Exemplar { trace_id, seconds, at }) = exemplars.and_then(|all| all[nth]) {
+                let _ = write!(text, " # {{trace_id=\"{trace_id:032x}\"}} {seconds} {at:.3}");
+            }
+            text.push('\n');
         }
-        bucket(family, values, "+Inf", read.count, text);
         for (suffix, value) in [("_sum", read.sum_seconds), ("_count", read.count as f64)] {
             text.push_str(family.name);
             text.push_str(suffix);
@@ -102,13 +123,6 @@ impl Sheet {
     fn text_of(&mut self, family: &'static Family) -> &mut String {
         &mut self.families.entry(family.name).or_insert_with(|| (family, String::new())).1
     }
-}
-
-fn bucket(family: &Family, values: &[&str], le: &str, count: u64, text: &mut String) {
-    text.push_str(family.name);
-    text.push_str("_bucket");
-    labels(family, values, Some(le), text);
-    let _ = writeln!(text, " {count}");
 }
 
 fn labels(family: &Family, values: &[&str], le: Option<&str>, text: &mut String) {

@@ -64,6 +64,9 @@ fn busy() -> (Arc<Metrics>, Vec<Arc<dyn std::any::Any>>, Instant) {
     metrics.reload_rejected();
     metrics.state_synced(UNIX_EPOCH + Duration::from_millis(2_500));
     metrics.state_failed();
+    metrics.spans().show();
+    metrics.spans().exported(9);
+    route.exemplar(0, 0xabc, Duration::from_millis(3));
     metrics.tick(begin + Duration::from_secs(60), UNIX_EPOCH);
     (metrics, vec![listener, route, pool, series], begin + Duration::from_secs(60))
 }
@@ -125,6 +128,7 @@ fn the_scrape_sums_the_shards() {
         r#"equipoise_tls_handshakes_total{listener="web",result="resumed"} 2"#,
         r#"equipoise_tls_handshakes_total{listener="web",result="timeout"} 0"#,
         r#"equipoise_tls_certificate_not_after_timestamp_seconds{listener="web",name="a.test",serial="0abc"} 1900000000"#,
+        r#"equipoise_trace_spans_total{result="exported"} 9"#,
         r#"equipoise_ready 1"#,
     ] {
         assert!(has(&text, line), "missing {line} in\n{text}");
@@ -150,9 +154,14 @@ fn openmetrics_tells_the_same_in_its_own_way() {
     }
     let samples = |page: &str| {
         let kept = page.lines().filter(|line| !line.starts_with('#') && !line.starts_with("process_"));
-        kept.map(|line| line.replace(".0\"}", "\"}")).collect::<Vec<_>>()
+        let bare = kept.map(|line| line.split(" # ").next().unwrap_or_default());
+        bare.map(|line| line.replace(".0\"}", "\"}")).collect::<Vec<_>>()
     };
     assert_eq!(samples(&page), samples(&metrics.render(now, Form::Text)));
+    let exemplars: Vec<_> = page.lines().filter(|line| line.contains(" # {")).collect();
+    let bucket = r#"equipoise_http_request_duration_seconds_bucket{listener="web",route="api",le="0.005"} 3"#;
+    let begins = format!("{bucket} # {{trace_id=\"00000000000000000000000000000abc\"}} 0.003 ");
+    assert!(exemplars.len() == 1 && exemplars[0].starts_with(&begins), "{exemplars:?}");
     // Every family stands in one piece, under a name of its own.
     let mut names: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     assert_eq!(names.len(), FAMILIES.len());

@@ -61,6 +61,7 @@ impl<'a> Exchange<'a> {
         let mut reuse = true;
         self.client.seat.backend.set(attempt.lease.backend().id());
         self.note.attempt(attempt.lease.backend());
+        self.trail.attempt(self.worker, attempt.lease.backend(), &mut self.request.fields, self.now);
         if attempt.lease.backend().speaks_only_10() {
             self.fits_10()?;
         }
@@ -77,6 +78,9 @@ impl<'a> Exchange<'a> {
             upload.begin(self.request, &mut connection, &self.worker.blocks);
             let began = if connection.reused { asked } else { Instant::now() };
             self.note.connected = Some(began);
+            if !connection.reused {
+                self.trail.connected(began);
+            }
             match self.converse(pool, &mut connection, upload, began).await {
                 Ok(sent_at) => {
                     self.heard(pool, attempt, sent_at);
@@ -172,7 +176,7 @@ impl<'a> Exchange<'a> {
     /// A stream of a connection that is shared, or where the backend has chosen HTTP/1 a connection.
     #[inline(never)]
     fn board(
-        &self,
+        &mut self,
         pool: &Pool,
         attempt: &Attempt<'_>,
         fresh: bool,
@@ -220,9 +224,10 @@ impl<'a> Exchange<'a> {
 
     /// There is no TLS to the backend that could be spoken, and nothing goes in clear.
     #[cold]
-    fn broken(&self, attempt: &Attempt<'_>, now: Instant) -> Failure {
+    fn broken(&mut self, attempt: &Attempt<'_>, now: Instant) -> Failure {
         attempt.lease.failed(Duration::ZERO, now);
         attempt.member.series.outcome(self.worker.index, Outcome::TlsError);
+        self.trail.failed(Outcome::TlsError, now);
         Failure::Connect
     }
 
@@ -255,6 +260,7 @@ impl<'a> Exchange<'a> {
                     _ => Outcome::ConnectError,
                 };
                 attempt.member.series.outcome(self.worker.index, outcome);
+                self.trail.failed(outcome, Instant::now());
                 attempt.connect_timed_out = error.is_timeout();
                 let late = error.is_timeout() && self.timed_out(Fault::ConnectTimeout) == Fault::Deadline;
                 if error.is_the_backends() && (!late || self.retries == 0) {
@@ -285,6 +291,7 @@ impl<'a> Exchange<'a> {
         self.note.heard = Some(self.now);
         let took = self.now.saturating_duration_since(sent_at);
         let status = self.scratch.response.status;
+        self.trail.heard(status);
         let is_11 = self.scratch.response.version == Version::Http11;
         attempt.lease.backend().answered_in(u8::from(is_11));
         attempt.member.series.outcome(self.worker.index, Outcome::Code(status));
@@ -327,7 +334,7 @@ impl<'a> Exchange<'a> {
 
     /// Counts a try that gave no head. Gives the failure that another try may mend.
     pub(super) fn failed(
-        &self,
+        &mut self,
         pool: &Pool,
         attempt: &Attempt<'_>,
         trouble: Trouble,
@@ -354,6 +361,7 @@ impl<'a> Exchange<'a> {
             Trouble::Over(fault) => (Outcome::Canceled, false, Err(fault)),
         };
         attempt.member.series.outcome(self.worker.index, outcome);
+        self.trail.failed(outcome, now);
         if outcome != Outcome::Canceled {
             attempt.lease.failed(elapsed, moment);
         }

@@ -11,6 +11,7 @@ use super::hedge::Race;
 use super::log::Note;
 use super::pick::{Attempt, Tried, is_failure};
 use super::stick::Stuck;
+use super::trail::Trail;
 use super::upload::Upload;
 use super::wait::{Turn, Wanted};
 use super::worker::Worker;
@@ -71,6 +72,7 @@ pub async fn serve(
     let method = MethodLabel::of(request.method_token());
     let unread = request.body != http::Body::None;
     let note = Note::new(listener, client, request.length);
+    let trail = Trail::new(listener.tracer.as_ref(), &request.fields, worker);
     let mut exchange = Exchange {
         unread,
         lookout: None,
@@ -91,6 +93,7 @@ pub async fn serve(
         is_call: false,
         in_chunks: false,
         note,
+        trail,
         stuck: Stuck::default(),
     };
     let (route, outcome) = match exchange.admit() {
@@ -104,7 +107,11 @@ pub async fn serve(
     let (code, after) = exchange.settle(outcome).await;
     let series = route.map_or(&listener.unrouted, |route| &route.series);
     let ended = exchange.now;
-    series.request(worker.index, method, code, ended.saturating_duration_since(arrival.began));
+    let took = ended.saturating_duration_since(arrival.began);
+    series.request(worker.index, method, code, took);
+    if let Some(trace_id) = exchange.trail.recorded() {
+        series.exemplar(worker.index, trace_id, took);
+    }
     if route.is_some() {
         exchange.note.count_phases(series.phases(worker.index), arrival.complete, ended);
     }
@@ -152,6 +159,8 @@ pub(super) struct Exchange<'a> {
     pub(super) in_chunks: bool,
     /// What the access log will tell of it.
     pub(super) note: Note<'a>,
+    /// Its part in a trace.
+    pub(super) trail: Trail<'a>,
     /// Which backend it is to stay with.
     pub(super) stuck: Stuck,
 }
@@ -247,6 +256,7 @@ impl<'a> Exchange<'a> {
         let forwarding = &mut self.scratch.forwarding;
         let address = gate::edit(self.request, forwarding, (self.listener, pool), client, fresh_id);
         self.client_address = Some(address);
+        self.trail.mark(&mut self.request.fields);
     }
 
     /// The failure that a response's status is, where the pool lists it, or a trial has failed by it. On a

@@ -159,6 +159,7 @@ impl<'a> Exchange<'a> {
         let backend = race.attempt.lease.backend();
         self.client.seat.backend.set(backend.id());
         self.note.attempt(backend);
+        self.trail.attempt(self.worker, backend, &mut self.request.fields, self.now);
         let began = poll_fn(|cx| Poll::Ready(self.begin_race(&mut race, cx))).await?;
         match began {
             Ok(()) => poll_fn(|cx| self.poll_race(&mut race, cx)).await,

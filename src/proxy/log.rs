@@ -98,9 +98,11 @@ impl<'a> Note<'a> {
             phases.took(Phase::Queue, waited);
         }
         let Some(connected) = self.connected else { return };
-        let reached = between(complete, connected).saturating_sub(waited);
-        if !reached.is_zero() {
-            phases.took(Phase::Connect, reached);
+        if connected > complete {
+            let reached = between(complete, connected).saturating_sub(waited);
+            if !reached.is_zero() {
+                phases.took(Phase::Connect, reached);
+            }
         }
         if let Some(heard) = self.heard {
             phases.took(Phase::FirstByte, between(connected, heard));
@@ -141,6 +143,7 @@ impl<'a> Note<'a> {
 impl Exchange<'_> {
     /// Writes the line of an exchange that has ended with `code`.
     pub(super) fn log(&mut self, code: u16, fault: Option<Fault>) {
+        self.export(code, fault.map_or("", reason));
         let Some(log) = self.note.log.take() else { return };
         if self.note.route.is_none_or(|route| route.access_log) {
             self.write_line(log, code, fault, false);
@@ -149,6 +152,10 @@ impl Exchange<'_> {
 
     /// Writes the line of one that is ended from outside.
     fn log_cut(&mut self) {
+        if self.trail.recorded().is_some() {
+            self.now = Instant::now();
+            self.export(self.status.unwrap_or(0), "ended");
+        }
         let Some(log) = self.note.log.take() else { return };
         if self.note.route.is_none_or(|route| route.access_log) {
             self.now = Instant::now();
@@ -182,6 +189,7 @@ impl Exchange<'_> {
             response: self.status.map(|_| &self.scratch.response.fields),
             secure: secure(client),
             request_id: self.scratch.forwarding.request_id(),
+            trace: self.trail.ids(),
             code,
             reason: if cut { "ended" } else { fault.map_or("", reason) },
             bytes_in: read.saturating_sub(note.start[0]),
@@ -232,6 +240,7 @@ pub(super) fn refused(
         response: None,
         secure: secure(client),
         request_id,
+        trace: None,
         code: refusal.status,
         reason: Fault::Refused(refusal).word(),
         bytes_in: head.len() as u64,

@@ -84,6 +84,7 @@ impl Exchange<'_> {
         if let Some(mut turn) = turn.take() {
             turn.spot.serve(attempt.lease.backend().id());
             self.note.leave_queue(self.now);
+            self.trail.leave_queue(self.now);
             self.client.timer.disarm();
         }
         Ok(attempt)
@@ -134,6 +135,7 @@ impl Exchange<'_> {
         let spot = pool.queue.join(ask, now).map_err(|_| Fault::PoolFull)?;
         pool.series.queued(self.worker.index);
         self.note.queue(now);
+        self.trail.queue(now);
         self.client.seat.backend.set(0);
         self.arm(expires);
         Ok(Box::new(Turn { spot, series: Arc::clone(&pool.series), worker: self.worker.index, since: now }))

@@ -25,6 +25,7 @@ use crate::queue::Queue;
 use crate::resilience::RetryBudget;
 use crate::route::{Host, Rule, Table};
 use crate::tls::TicketKeys;
+use crate::trace::{Endpoint, Exporter, Tracer};
 
 /// Descriptors that are not client connections: logs, listeners, the runtime's own.
 const RESERVED_FILES: u64 = 256;
@@ -41,28 +42,28 @@ pub fn vocabulary() -> config::Vocabulary<'static> {
         log_variables: &LOG,
         listener_tls: super::tls::listener_flaws,
         pool_tls: super::tls::pool_flaws,
+        otlp: |url| Endpoint::read(url).err().map(|why| why.to_string()),
     }
 }
 
-/// Compiles a configuration. What `previous` shares with it by identity is carried over. `files` is the
-/// soft limit on open files: it bounds the connections of listeners that name no limit. `sink`: where the access log
-/// goes, opened before; without one there is none.
+/// Compiles a configuration. What `previous` shares with it by identity is carried over. `files` is the soft limit on open
+/// files: it bounds the connections of listeners that name no limit. `sink` and `exporter`, opened before: where lines and
+/// spans go.
 pub fn compile(
     config: &config::Config,
     previous: Option<&Snapshot>,
     metrics: &Arc<Metrics>,
     files: u64,
     sink: Option<&Arc<Sink>>,
+    exporter: Option<&Arc<Exporter>>,
     now: Instant,
 ) -> Snapshot {
     let shared_capacity = previous.map_or_else(|| Capacity::new(1), |p| Arc::clone(&p.shared_capacity));
     let default_room = files.saturating_sub(RESERVED_FILES).max(2) / 2;
     shared_capacity.set_max(u32::try_from(default_room).unwrap_or(u32::MAX));
     let changed = previous.map_or_else(Arc::<Notify>::default, |p| Arc::clone(&p.changed));
-    let mut pools = Vec::with_capacity(config.pools.len());
-    for pool in &config.pools {
-        pools.push(Arc::new(compile_pool(pool, previous, metrics, &changed, now)));
-    }
+    let pool = |pool| Arc::new(compile_pool(pool, previous, metrics, &changed, now));
+    let pools: Vec<_> = config.pools.iter().map(pool).collect();
     let tickets = previous.map_or_else(|| TicketKeys::random(now), |p| Arc::clone(&p.tickets));
     let log = config.log.access.as_ref().zip(sink).map(|(log, sink)| Arc::new(log::compile(log, sink)));
     let context = Listeners {
@@ -73,6 +74,7 @@ pub fn compile(
         shared: &shared_capacity,
         tickets: &tickets,
         log: log.as_ref(),
+        tracer: log::tracer(config, exporter),
     };
     let listeners = (0..config.listeners.len()).map(|index| Arc::new(context.compile(index))).collect();
     let routings = routing::compile(config, &pools, metrics);
@@ -244,6 +246,7 @@ struct Listeners<'a> {
     shared: &'a Arc<Capacity>,
     tickets: &'a Arc<TicketKeys>,
     log: Option<&'a Arc<Log>>,
+    tracer: Option<Tracer>,
 }
 
 impl Listeners<'_> {
@@ -273,6 +276,7 @@ impl Listeners<'_> {
             unrouted: self.metrics.route(&listener.name, "none"),
             series,
             access: self.log.cloned(),
+            tracer: self.tracer.clone(),
             trusted: listener.trusted_proxies.clone(),
             accept_proxy: match listener.proxy_protocol {
                 config::AcceptProxy::Off => AcceptProxy::Off,

@@ -15,6 +15,7 @@ use crate::http::{HeadLimits, HeadPolicy};
 use crate::observe::{ListenerSeries, RouteSeries};
 use crate::queue::Class;
 use crate::route::Table;
+use crate::trace::Tracer;
 
 /// One listener.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct Listener {
     pub protocols: Protocols,
     /// The access log; `None`: off.
     pub access: Option<Arc<Log>>,
+    /// Its part in traces; `None`: they pass as they are.
+    pub tracer: Option<Tracer>,
     /// How TLS is spoken; `None`: cleartext.
     pub tls: Option<Tls>,
     /// The handshake.

@@ -1,9 +1,10 @@
-//! The access log as it is configured.
+//! The access log and traces as they are configured.
 
 use std::sync::Arc;
 
 use crate::access::{Format, Log, Mask, Piece, Settings, Sink};
 use crate::config;
+use crate::trace::{Exporter, Tracer};
 
 /// Where the access log goes; `None`: it is off.
 pub fn settings(config: &config::Config) -> Option<Settings> {
@@ -36,4 +37,10 @@ pub(super) fn compile(log: &config::AccessLog, sink: &Arc<Sink>) -> Log {
         sample: log.sample,
         sink: Arc::clone(sink),
     }
+}
+
+/// The part that requests take in traces; `None`: they pass as they are.
+pub(super) fn tracer(config: &config::Config, exporter: Option<&Arc<Exporter>>) -> Option<Tracer> {
+    let tracing = config.tracing.as_ref()?;
+    Some(Tracer { sample: tracing.sample, exporter: exporter.cloned() })
 }

@@ -238,7 +238,7 @@ mod tests {
     fn an_ejection_that_is_soon_over_is_an_outage_with_its_cause() {
         let config = config::read("test", FILE, &vocabulary()).config.unwrap();
         let at = |ms| epoch() + Duration::from_millis(ms);
-        let snapshot = compile(&config, None, &Metrics::new(1), 1024, None, at(0));
+        let snapshot = compile(&config, None, &Metrics::new(1), 1024, None, None, at(0));
         snapshot.enter(at(0));
         let pool = &snapshot.pools[0];
         pool.begin(at(0));

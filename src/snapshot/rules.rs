@@ -166,7 +166,7 @@ mod tests {
                  [pool.crm]\nbackends = '127.0.0.1:1'\nretry.budget = {budget}\n"
             );
             let config = config::read("test", &file, &vocabulary()).config.unwrap();
-            let snapshot = compile(&config, before, &metrics, 1024, None, now);
+            let snapshot = compile(&config, before, &metrics, 1024, None, None, now);
             snapshot.enter(now);
             snapshot
         };

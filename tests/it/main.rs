@@ -20,6 +20,7 @@ mod load;
 mod message;
 mod orders;
 mod origin;
+mod protobuf;
 
 mod access;
 mod adaptive;
@@ -67,6 +68,7 @@ mod timeouts;
 mod tls;
 mod tls_files;
 mod tls_out;
+mod traces;
 mod tunnels;
 mod versions;
 mod websockets;

@@ -1,9 +1,11 @@
-//! `[log]`
+//! `[log]` and `[tracing]`
 
 use std::path::{Path, PathBuf};
 
 use crate::config::Vocabulary;
-use crate::config::model::{AccessForm, AccessLog, Log, LogFormat, LogLevel, MaskQuery, TemplatePiece};
+use crate::config::model::{
+    AccessForm, AccessLog, Log, LogFormat, LogLevel, MaskQuery, TemplatePiece, Tracing,
+};
 use crate::config::report::{Code, Diagnostic, Findings, Span, printable};
 use crate::config::suggest::nearest;
 use crate::config::text::{Part, parts, token};
@@ -31,6 +33,23 @@ pub(super) fn build(root: &Section, text: &str, vocabulary: &Vocabulary<'_>, fin
     };
     let access = section.and_then(|section| section.table("access"));
     Log { level, format, access: access.and_then(|section| access_log(section, text, vocabulary, findings)) }
+}
+
+/// `[tracing]`
+pub(super) fn tracing(
+    root: &Section,
+    vocabulary: &Vocabulary<'_>,
+    findings: &mut Findings,
+) -> Option<Tracing> {
+    root.given("tracing")?;
+    let section = root.table("tracing")?;
+    let otlp = section.text("otlp");
+    if let Some((url, why)) = otlp.and_then(|url| Some((url, (vocabulary.otlp)(url)?))) {
+        let message = format!("`otlp`: spans cannot be sent to \"{}\": {why}", printable(url));
+        let one = Diagnostic::error(Code::BadValue, section.place("otlp"), message);
+        findings.push(one.label("expected a URL such as \"http://127.0.0.1:4318\""));
+    }
+    Some(Tracing { otlp: otlp.map(str::to_owned), sample: section.fraction("sample").unwrap_or_default() })
 }
 
 fn access_log(

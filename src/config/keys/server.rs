@@ -168,6 +168,17 @@ static ACCESS: &[Key] = &[
 ];
 
 pub(super) static TRACING: &[Key] = &[
-    later("otlp", "string", "none", "Where spans are exported as OTLP over HTTP/protobuf."),
-    later("sample", "number", "0.01", "Share of the traces begun here; a parent's decision is kept."),
+    Key {
+        name: "otlp",
+        kind: Kind::Text(Syntax::Url),
+        default: NONE,
+        doc: "Base URL of a collector; spans go to `/v1/traces` below it as OTLP over HTTP with protobuf. Only `http://`; the \
+              port is 4318 where none is given. Without it no span is made.",
+    },
+    key(
+        "sample",
+        Kind::Fraction { max: 1.0 },
+        "0.01",
+        "Share of the traces begun here that are recorded; a parent's decision is kept.",
+    ),
 ];

@@ -1,4 +1,4 @@
-//! What `[log]` says.
+//! What `[log]` and `[tracing]` say.
 
 use std::path::PathBuf;
 
@@ -11,6 +11,15 @@ pub struct Log {
     pub format: Option<LogFormat>,
     /// `[log.access]`; `None`: off.
     pub access: Option<AccessLog>,
+}
+
+/// `[tracing]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tracing {
+    /// The URL of a collector; `None`: no span is made.
+    pub otlp: Option<String>,
+    /// Share of the traces begun here that are recorded. Default 0.01.
+    pub sample: f64,
 }
 
 /// `[log.access]`

@@ -10,6 +10,7 @@ fn vocabulary() -> Vocabulary<'static> {
         log_variables: &["client"],
         listener_tls: |_| Vec::new(),
         pool_tls: |_, _| Vec::new(),
+        otlp: |_| None,
     }
 }
 
@@ -63,7 +64,7 @@ fn it_refuses_what_the_reader_refuses() {
         "[[listener]]\nbind = '127.0.0.1:80'\n[pool.a]\nbackends = 'h:1'\nretry = { on = [200] }",
         "[[listener]]\nbind = '127.0.0.1:80'\n[pool.a]\nbackends = 'h:1'\nslo = { availability = 100 }",
         "[[listener]]\nbind = '127.0.0.1:80'\n[[route]]\npool = 'a'\nstrip_prefix = '/x'",
-        "[[listener]]\nbind = '127.0.0.1:80'\n[tracing]",
+        "[[listener]]\nbind = '127.0.0.1:80'\n[tracing]\nsample = 2.0",
     ];
     for file in wrong {
         assert!(judge.judge(file).is_err(), "taken: {file}");

@@ -1,4 +1,4 @@
-//! `[log.access]`
+//! `[log.access]` and `[tracing]`
 
 use super::{SMALL, config, found, read};
 use crate::config::{AccessForm, MaskQuery, TemplatePiece};
@@ -85,4 +85,16 @@ fn a_file_that_cannot_be_written_is_an_error_and_none_is_made() {
     assert_eq!(found(&with(&path("no/such/folder"))), ["8:8 unreadable"]);
     assert_eq!(config(&with("format = 'json'\npath = '-'")).log.access.unwrap().path, None);
     assert!(!config(&format!("{SMALL}[[route]]\npool = 'crm'\naccess_log = false\n")).routes[0].access_log);
+}
+
+#[test]
+fn traces_are_off_until_the_table_stands() {
+    assert_eq!(config(SMALL).tracing, None);
+    let tracing = config(&format!("{SMALL}[tracing]\n")).tracing.unwrap();
+    assert_eq!((tracing.otlp, tracing.sample), (None, 0.01));
+    let lines = "[tracing]\notlp = 'http://127.0.0.1:4318'\nsample = 1\n";
+    let tracing = config(&format!("{SMALL}{lines}")).tracing.unwrap();
+    assert_eq!((tracing.otlp.as_deref(), tracing.sample), (Some("http://127.0.0.1:4318"), 1.0));
+    assert_eq!(found(&format!("{SMALL}[tracing]\notlp = 'https://a:1'\n")), ["7:8 bad-value"]);
+    assert_eq!(found(&format!("{SMALL}[tracing]\nsample = 1.5\n")), ["7:10 bad-value"]);
 }

@@ -121,7 +121,7 @@ async fn open(backend: Rc<Backend>) -> (SocketAddr, Hold) {
     let reading = config::read("fuzz", &text, &vocabulary());
     let config = reading.config.unwrap_or_else(|| panic!("{}", reading.report.to_text(false)));
     let metrics = Metrics::new(1);
-    let snapshot = compile(&config, None, &metrics, 4096, None, Instant::now());
+    let snapshot = compile(&config, None, &metrics, 4096, None, None, Instant::now());
     for one in snapshot.backends() {
         one.set_address(Some(origin));
     }

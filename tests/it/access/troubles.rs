@@ -138,6 +138,10 @@ fn standard_output_takes_lines_and_may_be_stuck() {
     let keys = format!("\n[log.access]\ntemplate = \"{{status}} {}\"\n", "x".repeat(4000));
     let (mut daemon, mut output) = Daemon::start_with_output(&over(&[origin.address]).and(&keys));
     assert_eq!(load::closed(daemon.web, 8, 2_000).failures, [""; 0]);
+    // The last answer is there before its line is.
+    until("all are counted", || {
+        (daemon.metric("equipoise_http_requests_total", &[]) == 2_000.0).then_some(())
+    });
     let dropped = daemon.metric("equipoise_log_dropped_total", &[("log", "access")]);
     daemon.signal(Signal::TERM);
     let reading = std::thread::spawn(move || {

@@ -1,0 +1,212 @@
+//! The part of an exchange in a trace.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::exchange::Exchange;
+use super::worker::Worker;
+use crate::backend::Backend;
+use crate::http::{Fields, Known, Version};
+use crate::observe::{MethodLabel, Outcome};
+use crate::trace::{Context, Exporter, Trace, Tracer, Try, is_tracestate};
+
+const NAME: &str = "traceparent";
+/// Bytes of a tracestate that its span is given; a longer one passes, and the span goes without.
+const MAX_STATE: usize = 512;
+
+/// What is remembered of an exchange for its spans. Nothing where there is no `[tracing]`.
+#[derive(Default)]
+pub(super) struct Trail<'a> {
+    context: Option<Context>,
+    /// The trace begins here, so that its fields are ours.
+    begun: bool,
+    /// The context's span is ours too.
+    ours: bool,
+    /// `None`: it is not recorded.
+    recording: Option<Box<Recording<'a>>>,
+}
+
+struct Recording<'a> {
+    exporter: &'a Exporter,
+    parent: Option<u64>,
+    state: String,
+    /// Since when it waits.
+    queued: Option<Instant>,
+    waits: Vec<(Instant, Instant)>,
+    tries: Vec<Try>,
+}
+
+impl<'a> Trail<'a> {
+    /// Begins where the head of a request has been read: goes on with the trace that it is part of, or begins one.
+    pub(super) fn new(tracer: Option<&'a Tracer>, fields: &Fields, worker: &Worker) -> Self {
+        let Some(tracer) = tracer else { return Self::default() };
+        let mut told = fields.values(Known::Traceparent);
+        let parent = match (told.next(), told.next()) {
+            (Some(one), None) => Context::read(one),
+            _ => None,
+        };
+        let mut random = worker.random.borrow_mut();
+        let mut context = parent.unwrap_or_else(|| {
+            let sampled = tracer.sample > 0.0 && random.f64() < tracer.sample;
+            Context::begin(random.u128(..), random.u64(..), sampled)
+        });
+        let exporter = tracer.exporter.as_deref().filter(|_| context.is_sampled());
+        let recording = exporter.map(|exporter| {
+            if parent.is_some() {
+                context.span_id = random.u64(1..);
+            }
+            let (parent, state) = (parent.map(|parent| parent.span_id), String::new());
+            Box::new(Recording {
+                exporter,
+                parent,
+                state,
+                queued: None,
+                waits: Vec::new(),
+                tries: Vec::new(),
+            })
+        });
+        let begun = parent.is_none();
+        Self { context: Some(context), begun, ours: begun || recording.is_some(), recording }
+    }
+
+    /// What the access log tells of it: the trace, and our span in it.
+    pub(super) fn ids(&self) -> Option<(u128, Option<u64>)> {
+        self.context.map(|context| (context.trace_id, self.ours.then_some(context.span_id)))
+    }
+
+    /// The trace of an exchange whose spans are exported.
+    pub(super) fn recorded(&self) -> Option<u128> {
+        self.context.filter(|_| self.recording.is_some()).map(|context| context.trace_id)
+    }
+
+    /// Puts the fields right that go to every backend.
+    pub(super) fn mark(&mut self, fields: &mut Fields) {
+        let Some(context) = self.context else { return };
+        if self.begun {
+            fields.remove(Known::Tracestate);
+            return fields.replace(Known::Traceparent, NAME, &[&context.write(context.span_id)]);
+        }
+        if !is_tracestate(fields.values(Known::Tracestate)) {
+            return fields.remove(Known::Tracestate);
+        }
+        if let Some(recording) = &mut self.recording {
+            let lines: Vec<_> = fields.values(Known::Tracestate).collect();
+            let state = String::from_utf8_lossy(&lines.join(&b","[..])).into_owned();
+            recording.state = if state.len() <= MAX_STATE { state } else { String::new() };
+        }
+    }
+
+    /// A try begins. Its backend is told of its own span.
+    pub(super) fn attempt(
+        &mut self,
+        worker: &Worker,
+        backend: &Arc<Backend>,
+        fields: &mut Fields,
+        now: Instant,
+    ) {
+        let (Some(context), Some(recording)) = (&self.context, &mut self.recording) else { return };
+        recording.end_try(now);
+        let span_id = worker.random.borrow_mut().u64(1..);
+        let (backend, began) = (Arc::clone(backend), now);
+        let one = Try { span_id, backend, began, connected: None, ended: None, status: 0, error: "" };
+        let told = if Trace::push(&mut recording.tries, one) { span_id } else { context.span_id };
+        fields.replace(Known::Traceparent, NAME, &[&context.write(told)]);
+    }
+
+    /// It has a connection that had to be made.
+    pub(super) fn connected(&mut self, now: Instant) {
+        if let Some(one) = self.open_try() {
+            one.connected = Some(now);
+        }
+    }
+
+    /// The head of a response has come.
+    pub(super) fn heard(&mut self, status: u16) {
+        if let Some(one) = self.open_try() {
+            one.status = status;
+        }
+    }
+
+    /// The try has failed.
+    pub(super) fn failed(&mut self, outcome: Outcome, now: Instant) {
+        if let Some(one) = self.open_try() {
+            (one.error, one.ended) = (outcome.name(), Some(now));
+        }
+    }
+
+    /// It waits in the queue from now on.
+    pub(super) fn queue(&mut self, now: Instant) {
+        if let Some(recording) = &mut self.recording {
+            recording.end_try(now);
+            recording.queued = Some(now);
+        }
+    }
+
+    /// It has left the queue.
+    pub(super) fn leave_queue(&mut self, now: Instant) {
+        if let Some(recording) = &mut self.recording {
+            recording.end_wait(now);
+        }
+    }
+
+    fn open_try(&mut self) -> Option<&mut Try> {
+        self.recording.as_mut()?.tries.last_mut().filter(|one| one.ended.is_none())
+    }
+}
+
+impl Recording<'_> {
+    fn end_try(&mut self, now: Instant) {
+        if let Some(one) = self.tries.last_mut() {
+            one.ended.get_or_insert(now);
+        }
+    }
+
+    fn end_wait(&mut self, now: Instant) {
+        if let Some(since) = self.queued.take() {
+            Trace::push(&mut self.waits, (since, now));
+        }
+    }
+}
+
+impl Exchange<'_> {
+    /// Exports the spans of an exchange that has ended with `code`.
+    pub(super) fn export(&mut self, code: u16, reason: &'static str) {
+        let (Some(context), Some(mut recording)) = (self.trail.context, self.trail.recording.take()) else {
+            return;
+        };
+        recording.end_wait(self.now);
+        let (request, origin) = (&*self.request, &self.client.origin);
+        let route = self.note.route;
+        let field = |name| Trace::text(request.fields.by_name(name).unwrap_or_default());
+        recording.exporter.take(Trace {
+            context,
+            parent: recording.parent,
+            state: recording.state,
+            began: self.arrival.began,
+            ended: self.now,
+            method: match MethodLabel::of(request.method_token()) {
+                MethodLabel::Other => "_OTHER",
+                known => known.name(),
+            },
+            path: Trace::text(request.path()),
+            scheme: if origin.secure { "https" } else { "http" },
+            host: Trace::text(request.host()),
+            version: match request.version {
+                Version::Http10 => "1.0",
+                Version::Http11 => "1.1",
+                Version::Http2 => "2",
+            },
+            user_agent: field("user-agent"),
+            client: self.client_address.unwrap_or_else(|| origin.peer.ip()),
+            peer: origin.peer,
+            listener: Arc::clone(&self.listener.name),
+            route: route.map(|route| Arc::clone(&route.name)),
+            pool: route.map(|route| Arc::clone(&route.pool.name)),
+            request_id: Trace::text(self.scratch.forwarding.request_id()),
+            code,
+            reason,
+            waits: recording.waits,
+            tries: recording.tries,
+        });
+    }
+}

@@ -1,0 +1,325 @@
+//! Traces: what a backend is told of them, what the log says, and the spans that a collector gets.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
+
+use rustix::process::Signal;
+
+use crate::client::{connect, get, once};
+use crate::config::over;
+use crate::daemon::{Daemon, sum, until};
+use crate::origin::{Gate, Origin, Visit};
+use crate::protobuf::{Message, number, text};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// A span as the collector read it.
+#[derive(Debug, Clone)]
+struct Span {
+    trace: String,
+    id: String,
+    parent: String,
+    state: String,
+    name: String,
+    kind: u64,
+    begin: u64,
+    end: u64,
+    attributes: BTreeMap<String, String>,
+    failed: bool,
+}
+
+/// A collector that keeps what it gets, and answers with whatever status it is told to.
+struct Collector {
+    origin: Origin,
+    spans: Arc<Mutex<Vec<Span>>>,
+    status: Arc<AtomicU16>,
+}
+
+impl Collector {
+    fn start() -> Self {
+        let (spans, status) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU16::new(200)));
+        let (kept, told) = (Arc::clone(&spans), Arc::clone(&status));
+        let origin = Origin::new(move |visit: &mut Visit| -> io::Result<()> {
+            while let Some(post) = visit.request()? {
+                let status = told.load(Ordering::SeqCst);
+                if status == 200 {
+                    assert_eq!(post.head.target(), "/v1/traces");
+                    assert_eq!(post.head.field("content-type"), Some("application/x-protobuf"));
+                    kept.lock().unwrap().extend(decode(&post.body));
+                }
+                visit.answer(status, "")?;
+            }
+            Ok(())
+        });
+        Self { origin, spans, status }
+    }
+
+    fn table(&self, sample: f64) -> String {
+        format!("\n[tracing]\notlp = \"http://{}\"\nsample = {sample:?}\n", self.origin.address)
+    }
+
+    /// All spans, once those of so many requests have come. The spans of one request come together.
+    fn requests(&self, count: usize) -> Vec<Span> {
+        until("the spans have come", || {
+            let spans = self.spans.lock().unwrap().clone();
+            let requests = spans.iter().filter(|span| span.kind == 2).count();
+            assert!(requests <= count, "{spans:#?}");
+            (requests == count).then_some(spans)
+        })
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The numbers are those of opentelemetry-proto's trace.proto, common.proto and resource.proto.
+fn decode(bytes: &[u8]) -> Vec<Span> {
+    let export = Message::read(bytes);
+    let mut spans = Vec::new();
+    for resource_spans in export.messages(1) {
+        let resource = resource_spans.messages(1).next().unwrap();
+        assert_eq!(attributes(&resource, 1)["service.name"], "equipoise");
+        for scope_spans in resource_spans.messages(2) {
+            assert_eq!(text(scope_spans.messages(1).next().unwrap().bytes(1)), "equipoise");
+            spans.extend(scope_spans.messages(2).map(|span| Span {
+                trace: hex(span.bytes(1)),
+                id: hex(span.bytes(2)),
+                state: text(span.bytes(3)),
+                parent: hex(span.bytes(4)),
+                name: text(span.bytes(5)),
+                kind: span.number(6),
+                begin: span.number(7),
+                end: span.number(8),
+                attributes: attributes(&span, 9),
+                failed: span.messages(15).next().is_some_and(|status| status.number(3) == 2),
+            }));
+        }
+    }
+    spans
+}
+
+fn attributes(message: &Message<'_>, field: u64) -> BTreeMap<String, String> {
+    let read = |pair: Message<'_>| {
+        let value = pair.messages(2).next().unwrap();
+        let value = if value.has(1) { text(value.bytes(1)) } else { number(value.number(3)) };
+        (text(pair.bytes(1)), value)
+    };
+    message.messages(field).map(read).collect()
+}
+
+fn ask(daemon: &Daemon, target: &str, fields: &str) -> u16 {
+    once(daemon.web, &format!("GET {target} HTTP/1.1\r\nHost: crm.test:81\r\n{fields}\r\n")).unwrap().status()
+}
+
+#[test]
+fn a_request_its_tries_and_its_connection_become_spans() {
+    let (collector, good) = (Collector::start(), Origin::answering("well"));
+    let breaking = Origin::new(|visit| visit.request().map(drop));
+    let config =
+        over(&[breaking.address, good.address]).pool("passive.enabled = false").and(&collector.table(0.0));
+    let daemon = Daemon::start(&config);
+    let fields =
+        format!("traceparent: {PARENT}\r\ntracestate: a=1\r\ntracestate: b=2\r\nCookie: secret=1\r\n");
+    assert_eq!(ask(&daemon, "/path?token=secret", &fields), 200);
+    // Of round-robin's two one breaks: whoever was first, one of two requests meets it.
+    assert_eq!(ask(&daemon, "/path?token=secret", &fields), 200);
+
+    let spans = collector.requests(2);
+    assert!(spans.iter().all(|span| span.trace == TRACE && span.begin <= span.end), "{spans:#?}");
+    let named = |kind| spans.iter().filter(move |span| span.kind == kind);
+    let (servers, clients): (Vec<_>, Vec<_>) = (named(2).collect(), named(3).collect());
+    assert!(clients.len() >= 3 && named(1).count() >= 2, "{spans:#?}");
+    for server in &servers {
+        assert_eq!((&*server.parent, &*server.state, &*server.name), ("00f067aa0ba902b7", "a=1,b=2", "GET"));
+        for (key, value) in [
+            ("http.request.method", "GET"),
+            ("url.path", "/path"),
+            ("url.scheme", "http"),
+            ("http.response.status_code", "200"),
+            ("server.address", "crm.test"),
+            ("server.port", "81"),
+            ("network.protocol.version", "1.1"),
+            ("client.address", "127.0.0.1"),
+            ("equipoise.listener", "web"),
+            ("equipoise.route", "default"),
+            ("equipoise.pool", "crm"),
+        ] {
+            assert_eq!(server.attributes.get(key).map(String::as_str), Some(value), "{key} of {server:#?}");
+        }
+        assert!(!server.failed);
+    }
+    // The try that failed, and the one that went on for it.
+    let failed: Vec<_> = clients.iter().filter(|client| client.failed).collect();
+    assert_eq!(failed[0].attributes["error.type"], "reset", "{clients:#?}");
+    assert_eq!(failed[0].attributes["equipoise.backend"], breaking.address.to_string());
+    let next =
+        clients.iter().find(|client| client.attributes.contains_key("http.request.resend_count")).unwrap();
+    assert_eq!(next.attributes["http.request.resend_count"], "1");
+    assert_eq!(
+        (next.parent.clone(), next.trace.clone()),
+        (failed[0].parent.clone(), failed[0].trace.clone())
+    );
+    assert_eq!(next.attributes["server.port"], good.address.port().to_string());
+    // Every try hangs below its request, every connect below its try; the backend was told of the try.
+    assert!(clients.iter().all(|client| servers.iter().any(|server| server.id == client.parent)));
+    assert!(
+        named(1).all(|one| one.name == "connect" && clients.iter().any(|client| client.id == one.parent))
+    );
+    let told = good.last();
+    let told =
+        (told.field("traceparent").unwrap(), told.fields.iter().filter(|(n, _)| n == "tracestate").count());
+    assert!(clients.iter().any(|client| told.0 == format!("00-{TRACE}-{}-01", client.id)), "{told:?}");
+    assert_eq!(told.1, 2);
+    assert!(!format!("{spans:?}").contains("secret"), "no query, no cookie: {spans:#?}");
+    let text = daemon.page("/metrics").text();
+    assert_eq!(sum(&text, "equipoise_trace_spans_total", &[("result", "exported")]), spans.len() as f64);
+}
+
+#[test]
+fn the_queue_has_a_span_and_what_is_refused_too() {
+    let (collector, gate) = (Collector::start(), Gate::default());
+    let origin = Origin::holding(&gate);
+    let limit = "max_connections = 1\nqueue.max = 1\nqueue.timeout = \"10s\"";
+    let daemon = Daemon::start(&over(&[origin.address]).pool(limit).and(&collector.table(1.0)));
+    let mut busy = connect(daemon.web);
+    busy.send("GET /held HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    until("the place is taken", || (origin.in_flight() == 1).then_some(()));
+    let mut waits = connect(daemon.web);
+    waits.send("GET /waits HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    until("it waits", || (daemon.metric("equipoise_queue_length", &[]) == 1.0).then_some(()));
+    assert_eq!(get(daemon.web, "/full").status(), 503);
+    gate.open();
+    assert_eq!(busy.response("GET").unwrap().status(), 200);
+    assert_eq!(waits.response("GET").unwrap().status(), 200);
+    let spans = collector.requests(3);
+    let request =
+        |path: &str| spans.iter().find(|span| span.kind == 2 && span.attributes["url.path"] == path).unwrap();
+    let refused = request("/full");
+    assert!(refused.failed && refused.parent.is_empty(), "{refused:?}");
+    assert_eq!(refused.attributes["error.type"], "queue_full");
+    let queue = spans.iter().find(|span| span.name == "queue").unwrap();
+    assert_eq!((&queue.parent, queue.kind), (&request("/waits").id, 1));
+    assert!(
+        spans.iter().any(|span| span.kind == 3 && span.parent == queue.parent && span.begin >= queue.end)
+    );
+}
+
+#[test]
+fn traces_begin_where_none_is_told_and_decisions_of_parents_are_kept() {
+    let (collector, origin) = (Collector::start(), Origin::answering("well"));
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = dir.path().join("access.log");
+    let log = format!("[log.access]\nformat = \"json\"\npath = \"{}\"\n", path.display());
+    let daemon = Daemon::start(&over(&[origin.address]).and(&log).and(&collector.table(0.0)));
+    let told = |target: &str, fields: &str| {
+        assert_eq!(ask(&daemon, target, fields), 200);
+        let head = origin.last();
+        (head.field("traceparent").unwrap().to_owned(), head.field("tracestate").map(str::to_owned))
+    };
+    // None, two, and what is none: a new one that is not sampled, and no stranger's state with it.
+    for fields in [
+        "tracestate: a=1\r\n".to_owned(),
+        format!("traceparent: {PARENT}\r\ntraceparent: {PARENT}\r\ntracestate: a=1\r\n"),
+        format!("traceparent: {}\r\n", PARENT.to_uppercase()),
+        "traceparent: 00-00000000000000000000000000000000-00f067aa0ba902b7-01\r\n".to_owned(),
+    ] {
+        let (begun, state) = told("/begun", &fields);
+        assert!(begun.len() == 55 && begun.starts_with("00-") && begun.ends_with("-02"), "{begun}");
+        assert!(!begun.contains(TRACE) && state.is_none(), "{begun} {state:?}");
+    }
+    // A parent's: as it is where it is not sampled, and its state only where that is valid.
+    let unsampled = PARENT.replace("-01", "-00");
+    let passed = told("/kept", &format!("traceparent: {unsampled}\r\ntracestate: a=1\r\n"));
+    assert_eq!(passed, (unsampled.clone(), Some("a=1".into())));
+    assert_eq!(told("/kept", &format!("traceparent: {unsampled}\r\ntracestate: A=1\r\n")), (unsampled, None));
+    let (sampled, _) = told("/ours", &format!("traceparent: {PARENT}\r\n"));
+    assert!(sampled.starts_with(&format!("00-{TRACE}-")) && sampled.ends_with("-01") && sampled != PARENT);
+
+    let spans = collector.requests(1);
+    assert!(spans.iter().all(|span| span.trace == TRACE), "only the sampled one: {spans:#?}");
+    let lines: Vec<serde_json::Value> = until("the lines are written", || {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        (text.lines().count() == 7).then(|| text.lines().map(|l| serde_json::from_str(l).unwrap()).collect())
+    });
+    let line = |target: &str| lines.iter().find(|line| line["target"] == target).unwrap();
+    let (begun, kept, ours) = (line("/begun"), line("/kept"), line("/ours"));
+    assert!(
+        begun["trace_id"].as_str().unwrap().len() == 32 && begun["span_id"].as_str().unwrap().len() == 16
+    );
+    assert_eq!((kept["trace_id"].as_str(), kept["span_id"].as_str()), (Some(TRACE), None));
+    let server = spans.iter().find(|span| span.kind == 2).unwrap();
+    assert_eq!(ours["span_id"].as_str(), Some(&*server.id));
+
+    // The trace stands beside the bucket that it was counted in.
+    let request = "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/openmetrics-text\r\n\r\n";
+    let page = once(daemon.admin, request).unwrap().text();
+    let exemplars: Vec<_> = page.lines().filter(|line| line.contains(" # {trace_id=")).collect();
+    assert_eq!(exemplars.len(), 1, "{exemplars:?}");
+    assert!(exemplars[0].contains(TRACE) && exemplars[0].contains("request_duration_seconds_bucket"));
+}
+
+#[test]
+fn without_the_table_both_fields_pass_as_they_are() {
+    let origin = Origin::answering("well");
+    let daemon = Daemon::start(&over(&[origin.address]));
+    assert_eq!(ask(&daemon, "/", "traceparent: anything\r\ntracestate: A\r\n"), 200);
+    let head = origin.last();
+    assert_eq!((head.field("traceparent"), head.field("tracestate")), (Some("anything"), Some("A")));
+    assert_eq!(ask(&daemon, "/", ""), 200);
+    assert_eq!(origin.last().field("traceparent"), None);
+    assert!(!daemon.page("/metrics").text().contains("equipoise_trace_spans_total"));
+}
+
+#[test]
+fn a_collector_that_takes_nothing_stops_no_request_and_may_come_back() {
+    let (collector, origin) = (Collector::start(), Origin::answering("well"));
+    let daemon = Daemon::start(&over(&[origin.address]).and(&collector.table(1.0)));
+    collector.status.store(503, Ordering::SeqCst);
+    for _ in 0..20 {
+        assert_eq!(ask(&daemon, "/", ""), 200);
+    }
+    daemon.logged("traces: the collector does not take them");
+    // What is not to be tried again is dropped, and counted.
+    collector.status.store(400, Ordering::SeqCst);
+    until("spans are dropped", || {
+        (daemon.metric("equipoise_trace_spans_total", &[("result", "dropped")]) > 0.0).then_some(())
+    });
+    collector.status.store(200, Ordering::SeqCst);
+    assert_eq!(ask(&daemon, "/back", ""), 200);
+    daemon.logged("traces: the collector takes them again");
+    until("the last one came", || {
+        let spans = collector.spans.lock().unwrap();
+        spans
+            .iter()
+            .any(|span| span.attributes.get("url.path").is_some_and(|path| path == "/back"))
+            .then_some(())
+    });
+}
+
+#[test]
+fn a_stop_sends_what_is_left_and_a_reload_changes_the_collector() {
+    let (first, second, origin) = (Collector::start(), Collector::start(), Origin::answering("well"));
+    let config = over(&[origin.address]);
+    let mut daemon = Daemon::start(&config.clone().and(&first.table(1.0)));
+    assert_eq!(ask(&daemon, "/first", ""), 200);
+    daemon.reload(&config.and(&second.table(1.0)));
+    assert_eq!(ask(&daemon, "/second", ""), 200);
+    daemon.signal(Signal::TERM);
+    assert!(daemon.ended().success());
+    assert!(
+        first
+            .requests(1)
+            .iter()
+            .all(|span| span.attributes.get("url.path").is_none_or(|path| path == "/first"))
+    );
+    assert!(
+        second
+            .requests(1)
+            .iter()
+            .all(|span| span.attributes.get("url.path").is_none_or(|path| path == "/second"))
+    );
+}
