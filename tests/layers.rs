@@ -70,7 +70,7 @@ const ROOMS: &[Room] = &[
     room(
         "trace",
         "what requests say of their traces, spans, and the thread that exports them; knows no proxy, no config",
-        &["backend", "observe"],
+        &["backend", "http", "observe"],
     ),
     // decide
     room("balance", "picks one eligible backend; knows no upstream, no config", &["backend"]),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::escape::Escape;
 use super::format::Mask;
 use super::stamp::{self, Stamp};
-use crate::http::RequestHead;
+use crate::http::{self, RequestHead};
 
 /// Bytes of one value of a client's making; what is longer ends in three dots.
 pub(super) const VALUE_MAX: usize = 8 * 1024;
@@ -109,8 +109,8 @@ impl Line<'_> {
             }
             Value::Ip(address) => ip(*address, self.out),
             Value::Number(number) => self.number(*number),
-            Value::Trace(id) => hexadecimal(*id, 32, self.out),
-            Value::Span(id) => hexadecimal(u128::from(*id), 16, self.out),
+            Value::Trace(id) => self.raw(&http::request_id(*id)),
+            Value::Span(id) => self.raw(&http::request_id(u128::from(*id))[16..]),
             Value::Micros(micros) => thousandths(*micros, self.out),
         }
     }
@@ -187,11 +187,6 @@ pub(super) fn number(mut number: u64, out: &mut Vec<u8>) {
             return out.extend_from_slice(&text[at..]);
         }
     }
-}
-
-/// Writes so many digits of a number, in lower case.
-fn hexadecimal(number: u128, digits: u32, out: &mut Vec<u8>) {
-    out.extend((0..digits).rev().map(|digit| b"0123456789abcdef"[(number >> (4 * digit)) as usize & 15]));
 }
 
 /// Writes a thousandth of a number: `12.345`.

@@ -18,7 +18,11 @@ pub(super) struct CoarseHistogram {
 impl CoarseHistogram {
     /// Counts one duration. For the one writer of the shard it stands in.
     pub(super) fn record(&self, duration: Duration) {
-        let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        // Nearly all are shorter than a second.
+        let ns = match duration.as_secs() {
+            0 => u64::from(duration.subsec_nanos()),
+            _ => u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
+        };
         self.buckets[exported_bucket(ns)].add(1);
         self.sum_ns.add(ns);
     }

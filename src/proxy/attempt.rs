@@ -288,8 +288,8 @@ impl<'a> Exchange<'a> {
     /// Counts a try that gave a head.
     pub(super) fn heard(&mut self, pool: &Pool, attempt: &Attempt<'_>, sent_at: Instant) {
         self.now = Instant::now();
-        self.note.heard = Some(self.now);
         let took = self.now.saturating_duration_since(sent_at);
+        self.note.hear(self.now, sent_at, took);
         let status = self.scratch.response.status;
         self.trail.heard(status);
         let is_11 = self.scratch.response.version == Version::Http11;

@@ -113,7 +113,7 @@ pub async fn serve(
         series.exemplar(worker.index, trace_id, took);
     }
     if route.is_some() {
-        exchange.note.count_phases(series.phases(worker.index), arrival.complete, ended);
+        exchange.note.count_phases(series.phases(worker.index), arrival, ended, took);
     }
     // A tunnel that is cut is an end like another; any other response was promised whole.
     let is_cut = after == After::Abort || exchange.in_chunks;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::client::Client;
-use super::exchange::Exchange;
+use super::exchange::{Arrival, Exchange};
 use super::fault::Fault;
 use super::worker::Worker;
 use crate::access::{Load, Log, Record, Secure, Times};
@@ -32,7 +32,9 @@ pub(super) struct Note<'a> {
     /// When it was reached.
     pub(super) connected: Option<Instant>,
     /// When the head of its response was there.
-    pub(super) heard: Option<Instant>,
+    heard: Option<Instant>,
+    /// From the one to the other.
+    first_byte: Duration,
     /// Which of two tries that ran beside each other gave the answer.
     pub(super) hedge: Option<&'static str>,
     /// Bytes of the connection that were of requests and of responses before.
@@ -55,6 +57,16 @@ impl<'a> Note<'a> {
             self.backend = Some(Arc::clone(backend));
         }
         (self.connected, self.heard) = (None, None);
+    }
+
+    /// The head of a response is there, so long after the request had been sent.
+    pub(super) fn hear(&mut self, now: Instant, sent_at: Instant, took: Duration) {
+        self.heard = Some(now);
+        // A subtraction of instants costs as much as all the rest of counting: most requests need no second one.
+        self.first_byte = match self.connected {
+            Some(connected) if connected != sent_at => now.saturating_duration_since(connected),
+            _ => took,
+        };
     }
 
     /// It waits in the queue from now on.
@@ -91,22 +103,30 @@ impl<'a> Note<'a> {
 
     /// Counts the phases that it went through. Those that took no time at all were none: a connection that was kept is
     /// there at once, and most do not wait.
-    pub(super) fn count_phases(&self, phases: Phases<'_>, complete: Instant, ended: Instant) {
+    pub(super) fn count_phases(&self, phases: Phases<'_>, arrival: Arrival, ended: Instant, whole: Duration) {
         let between = |from: Instant, to: Instant| to.saturating_duration_since(from);
-        let waited = self.waited + self.queued.map_or(Duration::ZERO, |since| between(since, ended));
+        let mut waited = self.waited;
+        if let Some(since) = self.queued {
+            waited += between(since, ended);
+        }
         if !waited.is_zero() {
             phases.took(Phase::Queue, waited);
         }
         let Some(connected) = self.connected else { return };
-        if connected > complete {
-            let reached = between(complete, connected).saturating_sub(waited);
+        if connected > arrival.complete {
+            let reached = between(arrival.complete, connected).saturating_sub(waited);
             if !reached.is_zero() {
                 phases.took(Phase::Connect, reached);
             }
         }
         if let Some(heard) = self.heard {
-            phases.took(Phase::FirstByte, between(connected, heard));
-            phases.took(Phase::Transfer, between(heard, ended));
+            phases.took(Phase::FirstByte, self.first_byte);
+            // Most heads come in one piece and find a connection at hand: then no instants need be subtracted.
+            let transfer = match connected == arrival.began {
+                true => whole.saturating_sub(self.first_byte),
+                false => between(heard, ended),
+            };
+            phases.took(Phase::Transfer, transfer);
         }
     }
 
@@ -143,7 +163,9 @@ impl<'a> Note<'a> {
 impl Exchange<'_> {
     /// Writes the line of an exchange that has ended with `code`.
     pub(super) fn log(&mut self, code: u16, fault: Option<Fault>) {
-        self.export(code, fault.map_or("", reason));
+        if self.trail.is_recorded() {
+            self.export(code, fault.map_or("", reason));
+        }
         let Some(log) = self.note.log.take() else { return };
         if self.note.route.is_none_or(|route| route.access_log) {
             self.write_line(log, code, fault, false);
@@ -152,7 +174,7 @@ impl Exchange<'_> {
 
     /// Writes the line of one that is ended from outside.
     fn log_cut(&mut self) {
-        if self.trail.recorded().is_some() {
+        if self.trail.is_recorded() {
             self.now = Instant::now();
             self.export(self.status.unwrap_or(0), "ended");
         }

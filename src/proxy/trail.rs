@@ -74,9 +74,14 @@ impl<'a> Trail<'a> {
         self.context.map(|context| (context.trace_id, self.ours.then_some(context.span_id)))
     }
 
+    /// Whether its spans are exported.
+    pub(super) fn is_recorded(&self) -> bool {
+        self.recording.is_some()
+    }
+
     /// The trace of an exchange whose spans are exported.
     pub(super) fn recorded(&self) -> Option<u128> {
-        self.context.filter(|_| self.recording.is_some()).map(|context| context.trace_id)
+        self.context.filter(|_| self.is_recorded()).map(|context| context.trace_id)
     }
 
     /// Puts the fields right that go to every backend.

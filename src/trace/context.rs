@@ -1,5 +1,7 @@
 //! W3C Trace Context: `traceparent`, and whether a `tracestate` may be passed on.
 
+use crate::http;
+
 /// What a request says of the trace that it is part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Context {
@@ -54,9 +56,9 @@ impl Context {
     /// The traceparent of a message that comes from this span.
     pub fn write(&self, span_id: u64) -> [u8; LEN] {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        digits(self.trace_id, &mut text[3..35]);
-        digits(u128::from(span_id), &mut text[36..52]);
-        digits(u128::from(self.flags), &mut text[53..]);
+        text[3..35].copy_from_slice(&http::request_id(self.trace_id));
+        text[36..52].copy_from_slice(&http::request_id(u128::from(span_id))[16..]);
+        text[54] += self.flags & (SAMPLED | RANDOM);
         text
     }
 }
@@ -101,13 +103,6 @@ fn hexadecimal(text: &[u8]) -> Option<u128> {
         };
         Some(number << 4 | u128::from(digit))
     })
-}
-
-fn digits(mut number: u128, out: &mut [u8]) {
-    for place in out.iter_mut().rev() {
-        *place = b"0123456789abcdef"[(number & 15) as usize];
-        number >>= 4;
-    }
 }
 
 #[cfg(test)]
