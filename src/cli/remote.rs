@@ -1,6 +1,5 @@
 //! The commands that talk to a running balancer: `reload`, `status`, and what is ordered of a backend.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,10 +16,11 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::admin::{BackendView, PoolView};
+use crate::admin::PoolView;
 
 mod explain;
 mod orders;
+mod table;
 
 pub(super) use explain::{ExplainArgs, explain};
 pub(super) use orders::{OrderArgs, WeightArgs, order, weigh};
@@ -115,7 +115,7 @@ pub(super) fn status(args: &StatusArgs) -> ExitCode {
                 let text = serde_json::to_string_pretty(&Pools { pools }).map_err(Failure::NotOurs)?;
                 print(&format!("{text}\n"));
             }
-            Format::Text => print(&table(&pools)),
+            Format::Text => print(&table::table(&pools, &table::Paper::of_stdout())),
         }
         Ok(ExitCode::SUCCESS)
     }))
@@ -256,153 +256,9 @@ fn complain(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// How many columns there are before the last, which says why.
-const COLUMNS: usize = 13;
-
-const HEADINGS: [&str; COLUMNS] = [
-    "BACKEND",
-    "ADDRESS",
-    "STATE",
-    "FOR",
-    "WEIGHT",
-    "IN FLIGHT",
-    "CONNS",
-    "REQUESTS",
-    "SUCCESS",
-    "P50",
-    "P99",
-    "FAILS",
-    "AVAIL",
-];
-
-/// All pools as tables that share their columns, so that they can be compared at a glance.
-fn table(pools: &[PoolView]) -> String {
-    let rows = |pool: &PoolView| pool.backends.iter().map(row).collect::<Vec<_>>();
-    let pools = pools.iter().map(|pool| (pool, rows(pool))).collect::<Vec<_>>();
-    let mut widths = HEADINGS.map(str::len);
-    for cells in pools.iter().flat_map(|(_, rows)| rows) {
-        for (width, cell) in widths.iter_mut().zip(cells) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut text = String::new();
-    for (pool, rows) in &pools {
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        heading(&mut text, pool);
-        line(&mut text, &widths, HEADINGS, "WHY");
-        for (backend, cells) in pool.backends.iter().zip(rows) {
-            line(&mut text, &widths, cells.each_ref().map(String::as_str), &printable(&backend.reason));
-        }
-    }
-    text
-}
-
-fn heading(text: &mut String, pool: &PoolView) {
-    let _ = write!(text, "pool {} ({})", printable(&pool.name), printable(&pool.balance));
-    if let Some(figures) = &pool.availability {
-        let word = if figures.up { "up" } else { "DOWN" };
-        let _ = write!(text, ": {word} for {}", span(figures.for_seconds));
-        let available = percent(figures.availability_ratio);
-        let _ = write!(
-            text,
-            ", {}, available {available}, failures {}",
-            printable(&figures.cause),
-            figures.failures
-        );
-        for (name, mean) in [("MTBF", figures.mtbf_seconds), ("MTTR", figures.mttr_seconds)] {
-            if let Some(mean) = mean {
-                let _ = write!(text, ", {name} {}", span(mean));
-            }
-        }
-    }
-    if let Some(ratio) = pool.traffic.success_ratio {
-        let _ = write!(text, "; of its requests {} succeeded", percent(ratio));
-    }
-    if let Some(priority) = pool.priority.filter(|priority| *priority > 0) {
-        let _ = write!(text, "; backends of priority {priority} serve");
-    }
-    if pool.queue.length > 0 {
-        let longest = milliseconds(pool.queue.oldest_seconds);
-        let _ = write!(text, "; {} wait for a place, the longest for {longest}", pool.queue.length);
-    }
-    text.push('\n');
-    let Some(slo) = &pool.slo else { return };
-    for (name, burn) in [("availability", &slo.availability), ("latency", &slo.latency)] {
-        let Some(burn) = burn else { continue };
-        let (objective, left) = (burn.objective_ratio * 100.0, percent(burn.budget_remaining_ratio));
-        let _ = writeln!(
-            text,
-            "  {name} {objective:.6} %: {left} of the error budget left; burn rate {:.2} (5m), {:.2} (1h), {:.2} (6h)",
-            burn.burn_rate_5m, burn.burn_rate_1h, burn.burn_rate_6h
-        );
-    }
-}
-
-fn line(text: &mut String, widths: &[usize; COLUMNS], cells: [&str; COLUMNS], why: &str) {
-    for (cell, width) in cells.into_iter().zip(widths) {
-        let _ = write!(text, "  {cell:<width$}");
-    }
-    let _ = writeln!(text, "  {why}");
-}
-
-fn row(backend: &BackendView) -> [String; COLUMNS] {
-    let quantile = |pick: fn(&crate::admin::LatencyView) -> f64| {
-        backend.latency.as_ref().map_or_else(|| "-".to_owned(), |latency| milliseconds(pick(latency)))
-    };
-    let behind = match backend.priority {
-        // What an older daemon says of it.
-        0 | 1 if backend.backup => " (backup)".to_owned(),
-        0 => String::new(),
-        priority => format!(" (priority {priority})"),
-    };
-    // The address actually dialled is worth its place only where it is another text.
-    let address = match &backend.resolved {
-        None => format!("{} (unresolved)", backend.address),
-        Some(resolved) if *resolved != backend.address => format!("{} ({resolved})", backend.address),
-        Some(_) => backend.address.clone(),
-    };
-    [
-        printable(&format!("{}{behind}", backend.name)),
-        printable(&address),
-        printable(&backend.state),
-        span(backend.availability.for_seconds),
-        backend.weight.to_string(),
-        backend.load(),
-        format!("{} ({} idle)", backend.connections, backend.idle_connections),
-        backend.requests.to_string(),
-        backend.traffic.success_ratio.map_or_else(|| "-".to_owned(), percent),
-        quantile(|latency| latency.p50_seconds),
-        quantile(|latency| latency.p99_seconds),
-        backend.availability.failures.to_string(),
-        percent(backend.availability.availability_ratio),
-    ]
-}
-
 /// Without control characters: a reason may hold what a backend sent, and must not steer the terminal.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
-fn percent(ratio: f64) -> String {
-    // Rounded down: 100 % is said only where there was no outage, and no failed request, at all.
-    format!("{:.2} %", (ratio * 10_000.0).floor() / 100.0)
-}
-
-fn milliseconds(seconds: f64) -> String {
-    if seconds < 1.0 { format!("{:.1} ms", seconds * 1e3) } else { format!("{seconds:.2} s") }
-}
-
-/// The two largest units: `3d4h`, `12m5s`, `7s`.
-fn span(seconds: f64) -> String {
-    let whole = seconds.max(0.0) as u64;
-    let parts = [(whole / 86_400, "d"), (whole / 3600 % 24, "h"), (whole / 60 % 60, "m"), (whole % 60, "s")];
-    let first = parts.iter().position(|(count, _)| *count > 0).unwrap_or(parts.len() - 1);
-    parts[first..].iter().take(2).fold(String::new(), |mut text, (count, unit)| {
-        let _ = write!(text, "{count}{unit}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use super::table::{Paper, span, table};
 use super::*;
 use crate::admin::{
-    AvailabilityView, BurnView, Change, ConfigView, ExplainView, Findings, House, ListenerView, Missing,
-    Question, QueueView, Reload, RouteView, SloView, TrafficView, serve,
+    AvailabilityView, BackendView, BurnView, Change, ConfigView, ExplainView, Findings, House, ListenerView,
+    Missing, Question, QueueView, Reload, RouteView, SloView, TrafficView, serve,
 };
 use crate::observe::{Happenings, Metrics};
 
@@ -106,7 +107,7 @@ fn view() -> PoolView {
 
 #[test]
 fn the_table_says_state_and_why() {
-    let text = table(&[view()]);
+    let text = table(&[view()], &Paper::default());
     let mut lines = text.lines().collect::<Vec<_>>();
     assert_eq!(
         lines[0],
@@ -123,6 +124,31 @@ fn the_table_says_state_and_why() {
         assert!(lines[2].contains(part), "{part} in {}", lines[2]);
     }
     assert_eq!(lines[1].find("STATE"), lines[2].find("down"), "columns stand below each other:\n{text}");
+}
+
+#[test]
+fn a_terminal_has_its_columns_and_colours() {
+    let mut long = view();
+    long.backends.push(BackendView {
+        name: "a-backend-with-a-long-name.internal.example.com:8443".to_owned(),
+        state: "maintenance".to_owned(),
+        reason: "because ".repeat(40) + &"x".repeat(200),
+        ..long.backends[0].clone()
+    });
+    for width in [80, 60, 40, 20, 200] {
+        let text = table(&[long.clone()], &Paper { width: Some(width), color: false });
+        for line in text.lines() {
+            assert!(line.chars().count() <= width, "{width}: {line}");
+        }
+        assert!(text.contains("down") || width < 40, "{text}");
+        assert!(!text.contains('\x1b'), "no colours");
+    }
+    let text = table(&[long.clone()], &Paper { width: Some(80), color: true });
+    for part in ["\x1b[31mdown\x1b[0m", "\x1b[33mmaintenance\x1b[0m", "SUCCESS", "AVAIL", "because because"] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+    let plain = table(&[long], &Paper::default());
+    assert!(plain.lines().any(|line| line.len() > 300), "a pipe has no columns");
 }
 
 #[test]
