@@ -103,11 +103,10 @@ fn traces(snapshot: &Snapshot) -> Vec<(u64, Vec<(u32, bool)>)> {
     snapshot.pools.iter().map(of).collect()
 }
 
+type Picked<'l> = Result<(Attempt<'l>, Why), Fault>;
+
 /// What the daemon does then: its own gate and its own pick, with leases.
-fn happens<'l>(
-    asked: &Asked<'l>,
-    random: &mut fastrand::Rng,
-) -> Result<(&'l Route, Result<(Attempt<'l>, Why), Fault>), Fault> {
+fn happens<'l>(asked: &Asked<'l>, random: &mut fastrand::Rng) -> Result<(&'l Route, Picked<'l>), Fault> {
     let mut request = RequestHead::new();
     request.parse(asked.head, asked.listener.head, asked.listener.policy).unwrap();
     let route = gate::find(asked.listener, &request, asked.origin)?;
