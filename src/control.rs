@@ -290,7 +290,7 @@ impl Control {
         certificates::tell_changes(&shown, &certificates::shown(&new));
         self.resolve(&new).await;
         self.logging.set(&config.log);
-        let removed = removed_backends(&old, &new);
+        let removed = hearing::removed(&old, &new);
         removed.iter().for_each(|backend| backend.retire());
         let removed_sockets = {
             let mut parts = self.parts.borrow_mut();
@@ -393,9 +393,4 @@ impl Control {
             }
         });
     }
-}
-
-fn removed_backends(old: &Snapshot, new: &Snapshot) -> Vec<Arc<Backend>> {
-    let kept: std::collections::HashSet<u64> = new.backends().map(|backend| backend.id()).collect();
-    old.backends().filter(|backend| !kept.contains(&backend.id())).cloned().collect()
 }

@@ -14,6 +14,12 @@ use crate::snapshot::{self, Snapshot};
 /// Between two reviews of the pools lies at least this, however many backends are ejected and come back.
 const REVIEW_GAP: Duration = Duration::from_millis(1);
 
+/// The backends that a reload takes away.
+pub(super) fn removed(old: &Snapshot, new: &Snapshot) -> Vec<Arc<Backend>> {
+    let kept: std::collections::HashSet<u64> = new.backends().map(|backend| backend.id()).collect();
+    old.backends().filter(|backend| !kept.contains(&backend.id())).cloned().collect()
+}
+
 /// Counts what a probe found; after a change compiles the pool's usable backends anew.
 pub(super) fn hear(snapshot: &Snapshot, event: &Event) {
     match &event.what {
