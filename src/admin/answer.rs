@@ -137,8 +137,10 @@ fn show(desk: &Desk, page: &Page<'_>, head: &Parts) -> Answer {
     match page {
         Page::Metrics => {
             let form = accept::form(&head.headers);
-            let mut answer =
-                plain(StatusCode::OK, form.content_type(), desk.house.metrics().render(Instant::now(), form));
+            let mut answer = match desk.house.metrics().render(Instant::now(), form) {
+                Ok(text) => plain(StatusCode::OK, form.content_type(), text),
+                Err(cause) => error(StatusCode::INTERNAL_SERVER_ERROR, &cause.to_string()),
+            };
             answer.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
             answer
         }

@@ -13,7 +13,7 @@ use super::sheet::{Form, Sheet};
 use crate::backend::State;
 
 /// All that there is to tell, at one instant.
-pub(super) fn scrape(metrics: &Metrics, now: Instant, form: Form) -> String {
+pub(super) fn scrape(metrics: &Metrics, now: Instant, form: Form) -> Result<String, prometheus::Error> {
     let mut sheet = Sheet::new(form);
     whole(&mut sheet, metrics);
     listeners(&mut sheet, metrics);

@@ -274,7 +274,10 @@ impl Metrics {
     }
 
     /// Everything, as one page. Sums the shards; for the control thread.
-    pub fn render(&self, now: Instant, form: Form) -> String {
+    ///
+    /// # Errors
+    /// The page cannot be written; no reason for that is known.
+    pub fn render(&self, now: Instant, form: Form) -> Result<String, prometheus::Error> {
         collect::scrape(self, now, form)
     }
 

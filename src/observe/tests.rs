@@ -74,7 +74,7 @@ fn busy() -> (Arc<Metrics>, Vec<Arc<dyn std::any::Any>>, Instant) {
 #[test]
 fn the_scrape_sums_the_shards() {
     let (metrics, _held, now) = busy();
-    let text = metrics.render(now, Form::Text);
+    let text = metrics.render(now, Form::Text).unwrap();
     for line in [
         r#"equipoise_http_requests_total{listener="web",route="api",method="GET",code="200"} 2"#,
         r#"equipoise_http_requests_total{listener="web",route="api",method="other",code="other"} 2"#,
@@ -138,7 +138,7 @@ fn the_scrape_sums_the_shards() {
 #[test]
 fn openmetrics_tells_the_same_in_its_own_way() {
     let (metrics, _held, now) = busy();
-    let page = metrics.render(now, Form::OpenMetrics);
+    let page = metrics.render(now, Form::OpenMetrics).unwrap();
     assert!(page.ends_with("\n# EOF\n"));
     for line in [
         "# TYPE equipoise_http_requests counter",
@@ -157,7 +157,7 @@ fn openmetrics_tells_the_same_in_its_own_way() {
         let bare = kept.map(|line| line.split(" # ").next().unwrap_or_default());
         bare.map(|line| line.replace(".0\"}", "\"}")).collect::<Vec<_>>()
     };
-    assert_eq!(samples(&page), samples(&metrics.render(now, Form::Text)));
+    assert_eq!(samples(&page), samples(&metrics.render(now, Form::Text).unwrap()));
     let exemplars: Vec<_> = page.lines().filter(|line| line.contains(" # {")).collect();
     let bucket = r#"equipoise_http_request_duration_seconds_bucket{listener="web",route="api",le="0.005"} 3"#;
     let begins = format!("{bucket} # {{trace_id=\"00000000000000000000000000000abc\"}} 0.003 ");
@@ -196,7 +196,7 @@ fn a_scrape_of_a_thousand_backends_is_cheap() {
     // The first may fault pages in.
     let best = (0..3).map(|_| {
         let began = spent();
-        let page = metrics.render(now, Form::OpenMetrics);
+        let page = metrics.render(now, Form::OpenMetrics).unwrap();
         assert!(page.matches("equipoise_backend_response_seconds_count").count() == 1_000);
         assert_eq!(page.matches("equipoise_request_phase_seconds_count").count(), 4, "of the route alone");
         spent() - began
@@ -209,7 +209,7 @@ fn a_scrape_of_a_thousand_backends_is_cheap() {
 #[test]
 fn promtool_finds_nothing_to_say() {
     let (metrics, _held, now) = busy();
-    let text = metrics.render(now, Form::Text);
+    let text = metrics.render(now, Form::Text).unwrap();
     for family in FAMILIES {
         assert!(text.contains(&format!("# HELP {} ", family.name)), "{} has no sample here", family.name);
     }
@@ -246,9 +246,9 @@ fn series_live_as_long_as_somebody_holds_them() {
     let route = metrics.route("web", "api");
     assert!(Arc::ptr_eq(&route, &metrics.route("web", "api")), "carried over");
     route.request(0, MethodLabel::Get, 200, Duration::ZERO);
-    assert!(metrics.render(Instant::now(), Form::Text).contains(r#"route="api""#));
+    assert!(metrics.render(Instant::now(), Form::Text).unwrap().contains(r#"route="api""#));
     drop(route);
-    assert!(!metrics.render(Instant::now(), Form::Text).contains(r#"route="api""#));
+    assert!(!metrics.render(Instant::now(), Form::Text).unwrap().contains(r#"route="api""#));
 }
 
 #[test]
@@ -259,11 +259,11 @@ fn two_backends_under_the_same_labels_show_the_newest_alone() {
     let new_series = metrics.backend(&new, now);
     old_series.outcome(0, Outcome::Code(200));
     new_series.outcome(0, Outcome::Code(404));
-    let text = metrics.render(now, Form::Text);
+    let text = metrics.render(now, Form::Text).unwrap();
     assert!(text.contains(r#"code="404""#) && !text.contains(r#"code="200""#));
 
     assert!(Arc::ptr_eq(&old_series, &metrics.backend(&old, now)), "asked for again, it is the newest");
-    let text = metrics.render(now, Form::Text);
+    let text = metrics.render(now, Form::Text).unwrap();
     assert!(text.contains(r#"code="200""#) && !text.contains(r#"code="404""#));
 }
 
@@ -271,7 +271,7 @@ fn two_backends_under_the_same_labels_show_the_newest_alone() {
 fn labels_are_escaped() {
     let metrics = Metrics::new(1);
     let _held = metrics.listener("a\"b\\c\nd");
-    let text = metrics.render(Instant::now(), Form::Text);
+    let text = metrics.render(Instant::now(), Form::Text).unwrap();
     assert!(has(&text, r#"equipoise_connections_open{listener="a\"b\\c\nd"} 0"#), "{text}");
 }
 

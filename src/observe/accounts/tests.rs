@@ -389,7 +389,7 @@ proptest! {
         stage.probed(false, "status 503");
         stage.pass(ms(1_500));
         stage.read();
-        stage.process.metrics.render(stage.now, crate::observe::Form::Text);
+        stage.process.metrics.render(stage.now, crate::observe::Form::Text).unwrap();
         prop_assert_eq!(Journal::read(&stage.process.metrics.journal(stage.now, stage.wall, true)).unwrap().cut, 0);
     }
 }
