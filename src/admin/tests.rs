@@ -2,7 +2,7 @@ use std::cell::Cell;
 use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::*;
 use crate::backend::{Backend, Identity};
@@ -150,16 +150,29 @@ impl House for Stage {
 
 /// Runs `play` against an endpoint that serves `stage`, then stops it.
 fn on_stage<F: Future<Output = ()>>(stage: Rc<Stage>, play: impl FnOnce(SocketAddr) -> F) {
+    until_stopped(stage, |address, stop| {
+        let played = timeout(Duration::from_secs(20), play(address));
+        async move {
+            played.await.unwrap();
+            stop.send(()).unwrap();
+        }
+    });
+}
+
+/// The same where `play` stops it.
+fn until_stopped<F: Future<Output = ()>>(
+    stage: Rc<Stage>,
+    play: impl FnOnce(SocketAddr, oneshot::Sender<()>) -> F,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::task::spawn_local(serve(listener, stage, async {
             let _ = stopped.await;
         }));
-        timeout(Duration::from_secs(20), play(address)).await.unwrap();
-        stop.send(()).unwrap();
+        play(address, stop).await;
         timeout(Duration::from_secs(5), served).await.unwrap().unwrap().unwrap();
     });
 }

@@ -139,22 +139,13 @@ fn those_beyond_the_bound_are_told_so_until_one_leaves() {
 
 #[test]
 fn a_stream_ends_cleanly_with_the_endpoint() {
-    let stage = Rc::new(Stage::new());
     let ended = Rc::new(Cell::new(false));
     let seen = Rc::clone(&ended);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    tokio::task::LocalSet::new().block_on(&runtime, async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let served = tokio::task::spawn_local(serve(listener, stage, async {
-            let _ = stopped.await;
-        }));
+    until_stopped(Rc::new(Stage::new()), |address, stop| async move {
         let mut viewer = Viewer::new(address).await;
         viewer.snapshot().await;
         stop.send(()).unwrap();
         timeout(Duration::from_secs(5), viewer.until("\r\n0\r\n\r\n")).await.unwrap();
-        timeout(Duration::from_secs(5), served).await.unwrap().unwrap().unwrap();
         seen.set(true);
     });
     assert!(ended.get());
