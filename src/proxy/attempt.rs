@@ -184,41 +184,31 @@ impl<'a> Exchange<'a> {
     ) -> Result<Way<'a>, Failure> {
         let upstream: &'a Upstream = &self.worker.upstream;
         let backend = Arc::clone(attempt.lease.backend());
-        let secure = match &attempt.member.security {
-            Security::Plain => None,
-            Security::Tls(secure) => Some(Arc::clone(secure)),
-            Security::Broken => return Err(self.broken(attempt, now)),
-        };
         let due = now + pool.connect_timeout;
-        let deadline = self.deadline.map_or(due, |deadline| deadline.min(due));
-        let (protocol, limit, timeout) =
-            (pool.protocol, attempt.member.most_connections(), pool.connect_timeout);
-        let (keep_for, patience) = (pool.keep_alive, pool.idle_timeout / SILENCES);
-        let must_be_recent = !self.request.method.is_idempotent();
-        Ok(Way::Board(Box::pin(async move {
-            let secure = secure.as_ref();
-            let terms = Terms {
-                protocol,
-                secure,
-                limit,
-                timeout,
-                deadline,
-                keep_for,
-                patience,
-                fresh,
-                must_be_recent,
-            };
-            upstream.board(&backend, &terms, now).await
-        })))
+        let terms = Terms {
+            protocol: pool.protocol,
+            secure: match &attempt.member.security {
+                Security::Plain => None,
+                Security::Tls(secure) => Some(Arc::clone(secure)),
+                Security::Broken => return Err(self.broken(attempt, now)),
+            },
+            limit: attempt.member.most_connections(),
+            timeout: pool.connect_timeout,
+            deadline: self.deadline.map_or(due, |deadline| deadline.min(due)),
+            keep_for: pool.keep_alive,
+            patience: pool.idle_timeout / SILENCES,
+            fresh,
+            must_be_recent: !self.request.method.is_idempotent(),
+        };
+        Ok(Way::Board(Box::pin(async move { upstream.board(&backend, &terms, now).await })))
     }
 
     /// Whether the request can be sent in HTTP/2: a tunnel needs a connection, or a stream that was agreed upon.
     fn fits_http2(&self) -> Result<(), Fault> {
         let is_websocket = self.request.upgrade.as_ref().is_some_and(Upgrade::is_websocket);
-        match self.request.method {
-            Method::Connect => Err(Fault::Refused(NO_TUNNEL)),
-            _ if is_websocket => Err(Fault::Refused(NO_TUNNEL)),
-            _ => Ok(()),
+        match is_websocket || self.request.method == Method::Connect {
+            true => Err(Fault::Refused(NO_TUNNEL)),
+            false => Ok(()),
         }
     }
 

@@ -38,11 +38,11 @@ pub enum Protocol {
 
 /// How a backend of HTTP/2 is reached.
 #[derive(Debug)]
-pub struct Terms<'a> {
+pub struct Terms {
     /// What is spoken.
     pub protocol: Protocol,
     /// The TLS below it.
-    pub secure: Option<&'a Arc<Secure>>,
+    pub secure: Option<Arc<Secure>>,
     /// How many connections the backend may have, where it turns out to speak HTTP/1; 0: no limit.
     pub limit: u32,
     /// How long a connect may take.
@@ -154,16 +154,17 @@ impl Stand {
     }
 
     fn dismiss(&self, mut which: impl FnMut(&Trunk) -> bool) {
-        let all: Vec<Rc<Trunk>> = self.trunks.borrow().clone();
-        all.iter().filter(|trunk| which(trunk)).for_each(|trunk| trunk.leave());
+        // Whoever leaves takes itself out of the list.
+        let those: Vec<_> = self.trunks.borrow().iter().filter(|trunk| which(trunk)).cloned().collect();
+        those.iter().for_each(|trunk| trunk.leave());
     }
 
     /// A place on the connection that carries least, so that exchanges are spread, and at low load the others come to
     /// rest.
-    fn place(&self, terms: &Terms<'_>, blocks: &Blocks) -> Option<Box<Connection>> {
+    fn place(&self, terms: &Terms, blocks: &Blocks) -> Option<Box<Connection>> {
         let moves = self.backend.moves();
         // One of another TLS is of an older configuration, which may have asked for less.
-        self.dismiss(|trunk| trunk.moves() != moves || trunk.secure() != terms.secure);
+        self.dismiss(|trunk| trunk.moves() != moves || trunk.secure() != terms.secure.as_ref());
         let least = {
             let trunks = self.trunks.borrow();
             trunks.iter().filter(|trunk| trunk.has_room()).min_by_key(|trunk| trunk.open()).cloned()
@@ -211,7 +212,7 @@ impl Upstream {
     pub async fn board(
         &self,
         backend: &Arc<Backend>,
-        terms: &Terms<'_>,
+        terms: &Terms,
         now: Instant,
     ) -> Result<Box<Connection>, DialError> {
         let stand = self.stands.of(backend);
@@ -251,19 +252,22 @@ impl Upstream {
     async fn whole(
         &self,
         stand: &Rc<Stand>,
-        terms: &Terms<'_>,
+        terms: &Terms,
         now: Instant,
     ) -> Result<Option<Box<Connection>>, DialError> {
-        if let Some(spare) = stand.spare.borrow_mut().take().filter(|one| one.secure() == terms.secure) {
+        if let Some(spare) =
+            stand.spare.borrow_mut().take().filter(|one| one.secure() == terms.secure.as_ref())
+        {
             return Ok(Some(spare));
         }
         if !terms.fresh
-            && let Some(idle) = self.idle(&stand.backend, terms.secure, None, terms.must_be_recent, now)
+            && let Some(idle) =
+                self.idle(&stand.backend, terms.secure.as_ref(), None, terms.must_be_recent, now)
         {
             return Ok(Some(idle));
         }
         let dial = self.dial(&stand.backend, terms.limit, terms.timeout, terms.deadline);
-        let connection = dial.secured(terms.secure.cloned()).connect().await?;
+        let connection = dial.secured(terms.secure.clone()).connect().await?;
         if !speaks_2(&connection) {
             return Ok(Some(connection));
         }
@@ -273,12 +277,12 @@ impl Upstream {
     }
 
     /// Begins to open another connection, for whoever waits.
-    fn open(&self, stand: &Rc<Stand>, terms: &Terms<'_>, dialled: Option<Box<Connection>>) {
+    fn open(&self, stand: &Rc<Stand>, terms: &Terms, dialled: Option<Box<Connection>>) {
         stand.opening.set(stand.opening.get() + 1);
         let opening = Opening {
             stand: Rc::clone(stand),
             dialled,
-            secure: terms.secure.cloned(),
+            secure: terms.secure.clone(),
             limit: if terms.protocol == Protocol::Either { terms.limit } else { 0 },
             timeout: terms.timeout,
             // That of all who will wait for it, not of the one who came first.

@@ -100,7 +100,7 @@ impl Trunk {
     }
 
     /// One exchange's part of it. To be asked for only where there is room.
-    pub(super) fn branch(self: Rc<Self>, terms: &Terms<'_>, blocks: &Blocks) -> Box<Connection> {
+    pub(super) fn branch(self: Rc<Self>, terms: &Terms, blocks: &Blocks) -> Box<Connection> {
         let reused = self.served.replace(true) && !terms.fresh;
         self.keep_for.set(terms.keep_for);
         self.patience.set(terms.patience);
