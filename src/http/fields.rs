@@ -227,12 +227,13 @@ impl Fields {
         };
     }
 
-    /// The same with a number for the value.
+    /// The same with a number for the value, which has been read as that number: it is of digits alone.
     pub(super) fn spell_number(&mut self, known: Known, number: u64) {
         let Some(field) = self.list.iter().find(|f| f.live && f.known == known) else { return };
-        let value = read(&self.bytes, field).value;
-        let digits = value.iter().all(u8::is_ascii_digit) && (value.len() == 1 || !value.starts_with(b"0"));
-        if !(digits && self.is_plain(field, value)) {
+        let (colon, start) = (field.line + field.name_len, field.value);
+        let is_bare = start == colon + 2 && field.end == start + field.value_len + 2;
+        let plain = is_bare && self.bytes[colon as usize + 1] == b' ';
+        if !plain || (field.value_len > 1 && self.bytes[start as usize] == b'0') {
             self.spell_plainly(known, number.to_string().as_bytes());
         }
     }
@@ -260,15 +261,22 @@ impl Fields {
     /// Adds whole lines that were written before, where `lines` gives the kind, the length of the name
     /// and of the value of each. One copy instead of four a line: these lines stand in every request.
     pub(super) fn append_block(&mut self, block: &[u8], lines: &[(Known, usize, usize)]) {
-        let mut line = self.bytes.len();
+        let mut line = self.bytes.len() as u32;
         self.bytes.extend_from_slice(block);
-        for &(known, name_len, value_len) in lines {
+        let (mut kinds, mut repeated) = (self.kinds, self.repeated);
+        self.list.extend(lines.iter().map(|&(known, name_len, value_len)| {
+            if kinds.has(known) {
+                repeated.add(known);
+            }
+            kinds.add(known);
+            let (name_len, value_len) = (name_len as u32, value_len as u32);
             let value = line + name_len + 2;
             let end = value + value_len + 2;
-            self.push_raw(line, name_len, (value, value_len), end, known);
-            line = end;
-        }
-        debug_assert_eq!(line, self.bytes.len());
+            let start = std::mem::replace(&mut line, end);
+            Field { line: start, end, name_len, value, value_len, known, live: true }
+        }));
+        (self.kinds, self.repeated) = (kinds, repeated);
+        debug_assert_eq!(line as usize, self.bytes.len());
     }
 
     /// Puts a line where the first field of this kind stands, and removes the others of its kind;

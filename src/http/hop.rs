@@ -54,6 +54,8 @@ pub(super) struct Options {
     pub(super) close: bool,
     pub(super) keep_alive: bool,
     pub(super) upgrade: bool,
+    /// They may name fields: there is more than the one word that most say.
+    pub(super) may_name: bool,
     /// More than anybody means: the message is refused.
     pub(super) too_many: bool,
 }
@@ -82,6 +84,7 @@ pub(super) fn connection_options(fields: &Fields) -> Options {
         options.keep_alive = true;
         return options;
     }
+    options.may_name = true;
     let mut count = 0;
     for value in fields.values(Known::Connection) {
         // Nearly every line has one option.
@@ -103,8 +106,8 @@ pub(super) fn connection_options(fields: &Fields) -> Options {
 /// Removes hop-by-hop fields and those that a Connection line names. Transfer-Encoding stays where it
 /// is: framing is decided by who emits the body. A Connection line cannot name Host, framing fields, what we
 /// have acted on, or what tells who the client is: that would let a client strip them (RFC 9110 7.6.1, last
-/// paragraph).
-pub(super) fn strip(fields: &mut Fields, request: bool) {
+/// paragraph). `may_name` is of the [`Options`] of these fields.
+pub(super) fn strip(fields: &mut Fields, request: bool, may_name: bool) {
     const ALWAYS: [Known; 4] = [Known::Connection, Known::KeepAlive, Known::ProxyConnection, Known::Upgrade];
     const REQUEST: Kinds = Kinds::of(&[
         Known::Connection,
@@ -131,7 +134,7 @@ pub(super) fn strip(fields: &mut Fields, request: bool) {
         Known::XRequestId,
     ]);
     // Keep-Alive goes with its kind.
-    if !says_keep_alive(fields) {
+    if may_name {
         fields.remove_named_by(Known::Connection, |known| SPARED.has(known));
     }
     fields.remove_kinds(if request { REQUEST } else { Kinds::of(&ALWAYS) });

@@ -57,6 +57,8 @@ pub struct RequestHead {
     /// Bytes of the head as it came.
     pub length: usize,
     method_len: usize,
+    /// Connection lines may name fields.
+    may_name: bool,
     target: (usize, usize),
     host: (usize, usize),
     /// The last Host that was found to be one: the next is most often the same.
@@ -83,6 +85,7 @@ impl RequestHead {
             ends_here: false,
             length: 0,
             method_len: 0,
+            may_name: false,
             target: (0, 0),
             host: (0, 0),
             usual_host: Vec::new(),
@@ -173,7 +176,7 @@ impl RequestHead {
     /// (RFC 9110 10.1.4).
     pub fn strip_hop_by_hop(&mut self) {
         let trailers = self.version != Version::Http10 && hop::takes_trailers(&self.fields);
-        hop::strip(&mut self.fields, true);
+        hop::strip(&mut self.fields, true, self.may_name);
         hop::write_own(&mut self.fields, self.upgrade.as_ref(), trailers);
     }
 

@@ -46,6 +46,8 @@ pub struct ResponseHead {
     /// `Keep-Alive: timeout=N`.
     pub keep_alive_timeout: Option<Duration>,
     reason: (usize, usize),
+    /// Connection lines may name fields.
+    may_name: bool,
 }
 
 impl ResponseHead {
@@ -60,6 +62,7 @@ impl ResponseHead {
             keep_alive: false,
             keep_alive_timeout: None,
             reason: (0, 0),
+            may_name: false,
         }
     }
 
@@ -94,7 +97,7 @@ impl ResponseHead {
     pub fn strip_hop_by_hop(&mut self) {
         let named = matches!(self.status, 101 | 426);
         let upgrade = if named { Upgrade::requested(&self.fields) } else { None };
-        hop::strip(&mut self.fields, false);
+        hop::strip(&mut self.fields, false, self.may_name);
         hop::write_own(&mut self.fields, upgrade.as_ref(), false);
     }
 
@@ -211,6 +214,7 @@ impl ResponseHead {
         if options.too_many {
             return Err(Invalid("too many connection options in the response"));
         }
+        self.may_name = options.may_name;
         // A body that must not be there may come all the same, and be taken for the next response.
         let strays = unframed && !matches!(declared, Declared::Nothing | Declared::Length(0));
         self.keep_alive =

@@ -217,11 +217,15 @@ impl Drive {
 
     /// The listener as it is now configured. One that has gone is served on as it was: its drain ends it,
     /// and a request tells its client so.
+    #[inline]
     pub(super) fn follow_reload(&mut self, serving: bool) {
-        let newer = self
-            .worker
-            .with_snapshot(|current| (!Arc::ptr_eq(current, &self.snapshot)).then(|| Arc::clone(current)));
-        let Some(snapshot) = newer else { return };
+        if self.worker.with_snapshot(|current| !Arc::ptr_eq(current, &self.snapshot)) {
+            self.take_up(self.worker.with_snapshot(Arc::clone), serving);
+        }
+    }
+
+    #[cold]
+    fn take_up(&mut self, snapshot: Arc<Snapshot>, serving: bool) {
         match snapshot.listener(&self.listener.name) {
             Some(listener) => self.listener = Arc::clone(listener),
             None if serving => self.client.seat.leave.set(true),

@@ -103,6 +103,8 @@ impl Exchange<'_> {
         talk.sent_at
     }
 
+    /// What [`Self::converse`] does between two wakings.
+    #[inline] // called with each of them
     pub(super) fn poll_converse(
         &mut self,
         pool: &Pool,

@@ -16,9 +16,14 @@ use crate::http::{self, Body, Interim, Known, Version};
 use crate::snapshot::{Pool, Route};
 use crate::upstream::Connection;
 
+/// Bytes of a body that go with the head in one copy; larger ones are better written from where they were read.
+const MAX_GATHERED: u64 = 4 * 1024;
+
 /// The body of one response, and the deadlines of its flow.
 struct Download {
     pipe: Pipe,
+    /// The client gets it in chunks.
+    in_chunks: bool,
     /// It is a stream of events, which may be silent for long.
     is_stream: bool,
     idle_timeout: Duration,
@@ -58,22 +63,18 @@ impl Exchange<'_> {
         }
         // It will not be sent again.
         upload.pipe.replay = Replay::Gone;
-        let mut download = self.download(pool, framing, keep_client);
-        if download.is_stream {
-            attempt.went_well(pool); // it may last as long
+        let whole = upload.done && self.gather(&mut connection);
+        let at_once = whole
+            && keep_client
+            && poll_fn(|cx| Poll::Ready(matches!(self.client.poll_flush(cx), Poll::Ready(Ok(()))))).await;
+        if !at_once {
+            let body = if whole { Body::None } else { self.scratch.response.body };
+            let mut download = self.download(pool, (body, framing), keep_client);
+            if download.is_stream {
+                attempt.went_well(pool); // it may last as long
+            }
+            self.flow(&mut connection, upload, &mut download, queued).await?;
         }
-        let delivered = poll_fn(|cx| self.poll_deliver(&mut connection, upload, &mut download, cx)).await;
-        self.in_chunks = framing == Body::Chunked && !download.pipe.has_ended();
-        if delivered == Err(Fault::Cut) && download.written == 0 && self.client.stream.is_flushed() {
-            // Nothing of the response has left: there is still time to say what became of it.
-            self.client.out.truncate(queued);
-            self.status = None;
-            self.in_chunks = false;
-        }
-        if delivered.is_err() {
-            connection.reset_on_close(); // a half-close to a backend that is still at work otherwise
-        }
-        delivered?;
         self.now = Instant::now();
         let response = &self.scratch.response;
         if !connection.buffer.is_empty() {
@@ -88,6 +89,43 @@ impl Exchange<'_> {
             false => Ended::Early,
         };
         Ok(())
+    }
+
+    /// Takes a body of which all has come with its head, as most have: it is written in one go with the head, and
+    /// nothing of what a body may need is made ready. Says whether nothing is left of it.
+    #[inline]
+    fn gather(&mut self, connection: &mut Connection) -> bool {
+        let length = match self.scratch.response.body {
+            Body::None => return true,
+            Body::Length(length) if length <= MAX_GATHERED => length as usize,
+            _ => return false,
+        };
+        let Some(body) = connection.buffer.filled().get(..length) else { return false };
+        self.client.out.writer(&self.worker.blocks).extend_from_slice(body);
+        connection.buffer.consume(length);
+        true
+    }
+
+    /// Carries the body on until it has ended.
+    async fn flow(
+        &mut self,
+        connection: &mut Connection,
+        upload: &mut Upload,
+        download: &mut Download,
+        queued: usize,
+    ) -> Result<(), Fault> {
+        let delivered = poll_fn(|cx| self.poll_deliver(connection, upload, download, cx)).await;
+        self.in_chunks = download.in_chunks && !download.pipe.has_ended();
+        if delivered == Err(Fault::Cut) && download.written == 0 && self.client.stream.is_flushed() {
+            // Nothing of the response has left: there is still time to say what became of it.
+            self.client.out.truncate(queued);
+            self.status = None;
+            self.in_chunks = false;
+        }
+        if delivered.is_err() {
+            connection.reset_on_close(); // a half-close to a backend that is still at work otherwise
+        }
+        delivered
     }
 
     /// Keeps the backend's connection after a clean end: for everybody, or for this client alone.
@@ -144,14 +182,15 @@ impl Exchange<'_> {
         (keep, framing)
     }
 
-    fn download(&self, pool: &Pool, framing: Body, keep_client: bool) -> Download {
+    fn download(&self, pool: &Pool, (body, framing): (Body, Body), keep_client: bool) -> Download {
         let response = &self.scratch.response;
         let is_stream = response
             .fields
             .first(Known::ContentType)
             .is_some_and(|t| t.len() >= 17 && t[..17].eq_ignore_ascii_case(b"text/event-stream"));
         let mut download = Download {
-            pipe: Pipe::new(response.body, framing, 0, Replay::Gone),
+            pipe: Pipe::new(body, framing, 0, Replay::Gone),
+            in_chunks: framing == Body::Chunked,
             is_stream,
             idle_timeout: if is_stream || self.is_call { pool.tunnel_timeout } else { pool.idle_timeout },
             pace: Pace::default(),

@@ -161,6 +161,11 @@ impl Pipe {
         self.ended
     }
 
+    /// Whether there has never been a body, so that nothing is to be done but to write what stands before it.
+    pub(super) fn is_void(&self) -> bool {
+        self.ended && !self.touched
+    }
+
     /// Moves what can be moved; ready when the whole body, and whatever stood before it in the sink's
     /// outgoing bytes, has been written.
     pub(super) fn poll(&mut self, ends: &mut Ends<'_>, cx: &mut Context<'_>) -> Poll<Result<(), PipeError>> {

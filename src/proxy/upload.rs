@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use super::client::Client;
-use super::pipe::{Ends, Pipe, PipeError, Replay};
+use super::pipe::{Ends, Pipe, PipeError, Replay, Waiting};
 use crate::http::{Body, RequestHead};
 use crate::snapshot::Listener;
 use crate::upstream::Connection;
@@ -59,6 +59,16 @@ impl Upload {
         blocks: &Blocks,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), PipeError>> {
+        if self.pipe.is_void() {
+            let flushed = connection.out.poll_flush(&mut connection.stream, &mut self.sent, cx);
+            if flushed.is_pending() {
+                client.buffer.park(blocks);
+                connection.out.park(blocks);
+                self.pipe.waiting = Waiting::Sink;
+            }
+            self.done = matches!(flushed, Poll::Ready(Ok(())));
+            return flushed.map_err(|_| PipeError::Sink);
+        }
         let mut ends = Ends {
             source: &mut client.stream,
             buffer: &mut client.buffer,

@@ -99,6 +99,7 @@ impl Worker {
     }
 
     /// Looks at the configuration in force. One relaxed load where it has not changed.
+    #[inline]
     pub fn with_snapshot<R>(&self, look: impl FnOnce(&Arc<Snapshot>) -> R) -> R {
         look(self.snapshot.borrow_mut().load())
     }

@@ -88,11 +88,14 @@ pub(super) struct Purse {
     budget: Arc<Budget>,
     granted: Cell<u64>,
     held: Cell<u64>,
+    /// With more than so much that is not used, some is given back.
+    slack: Cell<u64>,
 }
 
 impl Purse {
     pub(super) fn new(budget: Arc<Budget>) -> Self {
-        Self { budget, granted: Cell::new(0), held: Cell::new(0) }
+        let slack = Cell::new(2 * budget.piece());
+        Self { budget, granted: Cell::new(0), held: Cell::new(0), slack }
     }
 
     pub(super) fn budget(&self) -> &Arc<Budget> {
@@ -107,28 +110,36 @@ impl Purse {
 
     /// Whether this worker holds so much that what only waits should be given back.
     pub(super) fn is_tight(&self) -> bool {
-        self.held.get() > self.budget.max() / (TIGHT * self.budget.workers)
+        self.held.get().saturating_mul(TIGHT * self.budget.workers) > self.budget.max()
     }
 
     fn take(&self, bytes: usize) {
         let held = self.held.get() + bytes as u64;
         self.held.set(held);
-        if let Some(lacking) = held.checked_sub(self.granted.get()).filter(|lacking| *lacking > 0) {
-            let more = lacking.next_multiple_of(self.budget.piece());
-            self.budget.granted.fetch_add(more, Ordering::Relaxed);
-            self.granted.set(self.granted.get() + more);
+        if held > self.granted.get() {
+            self.fetch(held - self.granted.get());
         }
     }
 
+    #[cold]
+    fn fetch(&self, lacking: u64) {
+        let more = lacking.next_multiple_of(self.budget.piece());
+        self.budget.granted.fetch_add(more, Ordering::Relaxed);
+        self.granted.set(self.granted.get() + more);
+    }
+
     fn give(&self, bytes: usize) {
-        self.held.set(self.held.get() - bytes as u64);
-        if self.granted.get() - self.held.get() > 2 * self.budget.piece() {
+        let held = self.held.get() - bytes as u64;
+        self.held.set(held);
+        if self.granted.get() - held > self.slack.get() {
             self.keep(self.budget.piece());
         }
     }
 
     /// Gives back what is not used, beyond `spare`.
+    #[cold]
     pub(super) fn keep(&self, spare: u64) {
+        self.slack.set(2 * self.budget.piece()); // of the bound as it is now
         let back = self.granted.get().saturating_sub(self.held.get() + spare);
         if back > 0 {
             self.granted.set(self.granted.get() - back);

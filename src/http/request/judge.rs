@@ -44,6 +44,7 @@ impl RequestHead {
         if options.too_many {
             return Err(Refusal::bad("too many connection options"));
         }
+        self.may_name = options.may_name;
         // What a client sends behind a CONNECT is for the tunnel. Where there is none, it is not a request.
         let ends = options.close || self.method == Method::Connect;
         self.keep_alive = !ends && (!is_10 || options.keep_alive);
