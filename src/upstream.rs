@@ -21,10 +21,12 @@ mod dial;
 mod fleet;
 mod owned;
 mod trunk;
+mod turn;
 
 pub use board::{Protocol, Terms};
 pub use dial::{DialError, Dialing};
 pub use fleet::Fleet;
+pub use turn::events_were_read;
 
 use board::Stands;
 use dial::Means;
@@ -143,19 +145,6 @@ impl Drop for OpenGauge {
     }
 }
 
-thread_local! {
-    /// How often this thread has asked the kernel for events.
-    static TURN: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
-}
-
-/// Idle connections that are passed over in search of one that has been quiet for a turn.
-const MAX_PASSED: usize = 16;
-
-/// To be called each time a worker's thread comes back from waiting for events.
-pub fn events_were_read() {
-    TURN.set(TURN.get() + 1);
-}
-
 #[derive(Debug)]
 struct Idle {
     connection: Box<Connection>,
@@ -201,17 +190,23 @@ impl Upstream {
         now: Instant,
     ) -> Option<Box<Connection>> {
         if let Some(announced) = announced {
-            let fits = |idle: Idle| idle.unless_stale(secure, TURN.get(), now, &self.blocks);
+            let fits = |idle: Idle| idle.unless_stale(secure, turn::current(), now, &self.blocks);
             return self.owned.take(backend.id(), announced, must_be_recent, now, fits);
         }
         let mut pools = self.idle.borrow_mut();
         let pool = pools.get_mut(&backend.id())?;
-        let turn = TURN.get();
+        let turn = turn::current();
         loop {
             let last = pool.len().checked_sub(1)?;
-            let settled =
-                (0..pool.len().min(MAX_PASSED)).map(|back| last - back).find(|at| pool[*at].turn < turn);
+            // They stand in the order of their turns.
+            let settled = match pool[last].turn < turn {
+                true => Some(last),
+                false => pool.partition_point(|idle| idle.turn < turn).checked_sub(1),
+            };
             let at = settled.filter(|at| !must_be_recent || pool[*at].is_recent(now)).unwrap_or(last);
+            if settled.is_none() {
+                turn::was_missed();
+            }
             if must_be_recent && !pool[at].is_recent(now) {
                 return None; // those below it have been idle for longer still
             }
@@ -235,7 +230,8 @@ impl Upstream {
         connection.buffer.release(&self.blocks);
         connection.out.release(&self.blocks);
         backend.idle_gauge().fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let idle = Idle { connection, turn: TURN.get(), since: now, expires: now + keep_for };
+        turn::note();
+        let idle = Idle { connection, turn: turn::current(), since: now, expires: now + keep_for };
         if idle.connection.announced.is_some() {
             return self.owned.keep(idle);
         }
