@@ -20,6 +20,7 @@ pub mod wire;
 
 pub mod access;
 pub mod balance;
+pub mod recent;
 pub mod roster;
 pub mod trace;
 

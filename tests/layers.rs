@@ -68,6 +68,11 @@ const ROOMS: &[Room] = &[
         &["http", "observe"],
     ),
     room(
+        "recent",
+        "keeps what was decided for the last requests, and finds it by their ids; knows no proxy, no config",
+        &["access", "http"],
+    ),
+    room(
         "trace",
         "what requests say of their traces, spans, and the thread that exports them; knows no proxy, no config",
         &["backend", "http", "observe"],
@@ -112,6 +117,7 @@ const ROOMS: &[Room] = &[
             "http",
             "observe",
             "queue",
+            "recent",
             "resilience",
             "roster",
             "route",
@@ -134,6 +140,7 @@ const ROOMS: &[Room] = &[
             "http",
             "observe",
             "queue",
+            "recent",
             "resilience",
             "roster",
             "route",
@@ -148,7 +155,10 @@ const ROOMS: &[Room] = &[
     room(
         "listen",
         "accepts and drives client connections; knows no config, no control",
-        &["announce", "drain", "frames", "http", "observe", "proxy", "snapshot", "timer", "tls", "wire"],
+        &[
+            "announce", "drain", "frames", "http", "observe", "proxy", "recent", "snapshot", "timer", "tls",
+            "wire",
+        ],
     ),
     // govern
     room(
@@ -163,6 +173,7 @@ const ROOMS: &[Room] = &[
             "health",
             "listen",
             "observe",
+            "recent",
             "snapshot",
             "timer",
             "trace",
@@ -179,6 +190,7 @@ const ROOMS: &[Room] = &[
         "app",
         "builds and runs the daemon; the one room that knows everyone below; knows no cli",
         &[
+            "access",
             "admin",
             "backend",
             "config",
@@ -190,6 +202,7 @@ const ROOMS: &[Room] = &[
             "listen",
             "observe",
             "proxy",
+            "recent",
             "route",
             "snapshot",
             "timer",

@@ -75,6 +75,36 @@ pub struct Times {
     pub first_byte: Option<Duration>,
 }
 
+/// When it came to which phase.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Marks {
+    /// Since when it waits in the pool's queue; `None`: it does not.
+    pub queued: Option<Instant>,
+    /// How long it was there before.
+    pub waited: Duration,
+    /// When the backend of the last try was reached.
+    pub connected: Option<Instant>,
+    /// When the head of its response was there.
+    pub heard: Option<Instant>,
+}
+
+impl Marks {
+    /// What the marks say of a request that `began`, had been read by `complete`, and has `ended`. `placed`: a backend was
+    /// picked for it.
+    pub fn times(&self, began: Instant, complete: Instant, ended: Instant, placed: bool) -> Times {
+        let between = |from: Instant, to: Instant| to.saturating_duration_since(from);
+        let waited = self.waited + self.queued.map_or(Duration::ZERO, |since| between(since, ended));
+        Times {
+            receive: Some(between(began, complete)),
+            queue: (placed || self.queued.is_some()).then_some(waited),
+            connect: self.connected.map(|connected| between(complete, connected).saturating_sub(waited)),
+            response: self.connected.zip(self.heard).map(|(connected, heard)| between(connected, heard)),
+            transfer: self.heard.map(|heard| between(heard, ended)),
+            first_byte: self.heard.map(|heard| between(began, heard)),
+        }
+    }
+}
+
 /// TLS with the client.
 #[derive(Debug, Clone, Copy)]
 pub struct Secure<'a> {

@@ -82,6 +82,14 @@ impl Stamp {
     }
 }
 
+/// A time of day as `2026-11-21T16:20:42.123Z` (RFC 3339, UTC); one before 1970 as its beginning.
+pub fn utc(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut out = Vec::new();
+    Stamp::new().sortable(u64::try_from(since.as_millis()).unwrap_or(u64::MAX), &mut out);
+    String::from_utf8(out).unwrap_or_default()
+}
+
 /// Seconds since the epoch with their milliseconds: `1763742042.123`.
 pub(super) fn epoch(millis: u64, out: &mut Vec<u8>) {
     super::value::number(millis / 1000, out);

@@ -131,19 +131,53 @@ impl Line<'_> {
             Mask::Whole => return self.raw(if query.is_empty() { b"" } else { MASK }),
             Mask::Named(names) => names,
         };
-        for (nth, part) in query.split(|byte| *byte == b'&').enumerate() {
+        for (nth, (part, masked)) in parts(query, names).enumerate() {
             if nth > 0 {
                 self.raw(b"&");
             }
-            let name = part.split(|byte| *byte == b'=').next().unwrap_or_default();
-            if name.len() < part.len() && names.iter().any(|masked| decodes_to(name, masked.as_bytes())) {
-                self.text(name);
+            self.text(part);
+            if masked {
                 self.raw(b"=");
                 self.raw(MASK);
-            } else {
-                self.text(part);
             }
             if self.room() == 0 {
+                return;
+            }
+        }
+    }
+}
+
+/// The parameters of a query. Of one that is masked only its name, and so it is said.
+fn parts<'q>(query: &'q [u8], names: &[Box<str>]) -> impl Iterator<Item = (&'q [u8], bool)> {
+    query.split(|byte| *byte == b'&').map(|part| {
+        let name = part.split(|byte| *byte == b'=').next().unwrap_or_default();
+        let masked = name.len() < part.len() && names.iter().any(|one| decodes_to(name, one.as_bytes()));
+        (if masked { name } else { part }, masked)
+    })
+}
+
+impl Mask {
+    /// Puts into `out` what of a target may be shown, as it came. Ends soon after `most` bytes.
+    pub fn apply(&self, target: &[u8], most: usize, out: &mut Vec<u8>) {
+        let query = memchr::memchr(b'?', target).map(|at| at + 1).filter(|_| *self != Self::Nothing);
+        let Some((path, query)) = query.and_then(|at| target.split_at_checked(at)) else {
+            return out.extend_from_slice(target);
+        };
+        out.extend_from_slice(path);
+        let names = match self {
+            Self::Named(names) => names,
+            _ => return out.extend_from_slice(if query.is_empty() { b"" } else { MASK }),
+        };
+        for (nth, (part, masked)) in parts(query, names).enumerate() {
+            if nth > 0 {
+                out.push(b'&');
+            }
+            out.extend_from_slice(part);
+            if masked {
+                out.push(b'=');
+                out.extend_from_slice(MASK);
+            }
+            if out.len() > most {
                 return;
             }
         }

@@ -1,0 +1,247 @@
+//! What is kept of one request.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Instant;
+
+use super::names::Tag;
+use crate::access::{Marks, Times};
+use crate::http::{Method, Version};
+
+/// Octets of an id that are kept; of a longer one the beginning, and a sum by which it is found all the same.
+const ID: usize = 64;
+/// Octets of a target that are kept.
+const TARGET: usize = 128;
+/// Octets of a host that are kept.
+const HOST: usize = 64;
+/// Octets of a method that nobody knows.
+const VERB: usize = 16;
+/// Tries before the last one that are kept; further ones are counted.
+pub const MAX_EARLIER: usize = 8;
+
+/// Text with a bound.
+#[derive(Debug, Clone)]
+pub struct Text<const N: usize> {
+    bytes: [u8; N],
+    length: u8,
+    cut: bool,
+}
+
+impl<const N: usize> Text<N> {
+    const EMPTY: Self = {
+        assert!(N <= u8::MAX as usize, "its length is kept in an octet");
+        Self { bytes: [0; N], length: 0, cut: false }
+    };
+
+    /// Takes this text, or as much of it as there is room for.
+    #[inline]
+    pub fn set(&mut self, text: &[u8]) {
+        let length = text.len().min(N);
+        self.bytes[..length].copy_from_slice(&text[..length]);
+        self.length = length as u8;
+        self.cut = length < text.len();
+    }
+
+    /// What was kept of it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+
+    /// Whether it was longer.
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+}
+
+/// Why a backend was picked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The client was with it, as its cookie says.
+    Cookie,
+    /// Somebody must find out whether it is well again.
+    Trial,
+    /// The algorithm says so.
+    Algorithm,
+    /// The client's login was made on a connection to it.
+    Login,
+}
+
+/// Who was picked, and why.
+#[derive(Debug, Clone, Copy)]
+pub struct Choice {
+    /// The backend.
+    pub backend: Tag,
+    /// Why this one.
+    pub why: Why,
+    /// The priority that served; above 0 it is a spare.
+    pub priority: u8,
+    /// Health was ignored: too few were usable.
+    pub panics: bool,
+    /// When.
+    pub at: Instant,
+}
+
+/// How a try ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// With the head of a response that had this status.
+    Status(u16),
+    /// Without one: why, in one word.
+    Failed(&'static str),
+}
+
+/// A try that was not the last one.
+#[derive(Debug, Clone, Copy)]
+pub struct Try {
+    /// Who was picked.
+    pub choice: Choice,
+    /// When it was over.
+    pub ended: Instant,
+    /// How.
+    pub end: End,
+}
+
+impl Try {
+    /// Adds one, or counts it where there are too many. The first ones stay: they say how it began.
+    pub fn push(tries: &mut Vec<Self>, left_out: &mut u32, one: Self) {
+        if tries.len() < MAX_EARLIER {
+            tries.push(one);
+        } else {
+            *left_out += 1;
+        }
+    }
+}
+
+/// What of a query is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Query {
+    /// What stands in the target.
+    Shown,
+    /// That there is one.
+    Masked,
+}
+
+/// What was decided for one request, and what came of it.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// X-Request-Id; set by the ring.
+    pub(super) id: Text<ID>,
+    /// When its first byte was there.
+    pub began: Instant,
+    /// When its head had been read.
+    pub complete: Instant,
+    /// When all was over.
+    pub ended: Instant,
+    /// When it came to which phase.
+    pub marks: Marks,
+    /// The client, as `trusted_proxies` give it.
+    pub client: IpAddr,
+    /// The method, by name where it is known.
+    pub method: Method,
+    /// One that is not known.
+    pub verb: Text<VERB>,
+    /// The version of HTTP; `None`: the head could not be read, and nothing of it is kept.
+    pub version: Option<Version>,
+    /// Path and query; what is masked by its names is masked in here.
+    pub target: Text<TARGET>,
+    /// What else of the query is not shown.
+    pub query: Query,
+    /// The host that was asked for.
+    pub host: Text<HOST>,
+    /// The listener.
+    pub listener: Tag,
+    /// The route that took it.
+    pub route: Tag,
+    /// Its pool.
+    pub pool: Tag,
+    /// The pool's balancing algorithm.
+    pub algorithm: &'static str,
+    /// The last try; `None`: none followed the earlier ones.
+    pub last: Option<Choice>,
+    /// The status of the backend's answer in that; 0: there was none.
+    pub answered: u16,
+    /// The tries before.
+    pub earlier: Vec<Try>,
+    /// Tries that are not among them, for there were too many.
+    pub left_out: u32,
+    /// What the client got; 0: nothing, 499: it had left.
+    pub code: u16,
+    /// Why, in one word, where we answered ourselves or broke off; else empty.
+    pub reason: &'static str,
+    /// Further tries.
+    pub retries: u32,
+    /// Which of two tries beside each other gave the answer; empty where there was one.
+    pub hedge: &'static str,
+}
+
+// docs/operating.md says how much memory they take.
+const _: () = assert!(size_of::<Record>() <= 640 && MAX_EARLIER * size_of::<Try>() <= 640);
+
+impl Record {
+    /// Octets of an id that are kept.
+    pub(super) const ID: usize = ID;
+
+    /// One to be filled.
+    pub(super) fn blank(now: Instant) -> Self {
+        Self {
+            id: Text::EMPTY,
+            began: now,
+            complete: now,
+            ended: now,
+            marks: Marks::default(),
+            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            method: Method::Other,
+            verb: Text::EMPTY,
+            version: None,
+            target: Text::EMPTY,
+            query: Query::Masked,
+            host: Text::EMPTY,
+            listener: Tag::NONE,
+            route: Tag::NONE,
+            pool: Tag::NONE,
+            algorithm: "",
+            last: None,
+            answered: 0,
+            earlier: Vec::new(),
+            left_out: 0,
+            code: 0,
+            reason: "",
+            retries: 0,
+            hedge: "",
+        }
+    }
+
+    /// X-Request-Id, or its beginning.
+    pub fn id(&self) -> &Text<ID> {
+        &self.id
+    }
+
+    /// How long the phases took.
+    pub fn times(&self) -> Times {
+        let placed = self.last.is_some() || !self.earlier.is_empty();
+        self.marks.times(self.began, self.complete, self.ended, placed)
+    }
+
+    /// How the last try ended.
+    pub fn end(&self) -> End {
+        match self.answered {
+            0 => End::Failed(self.reason),
+            status => End::Status(status),
+        }
+    }
+
+    /// The method as it was sent, or its beginning.
+    pub fn method(&self) -> &[u8] {
+        match self.method {
+            Method::Get => b"GET",
+            Method::Head => b"HEAD",
+            Method::Post => b"POST",
+            Method::Put => b"PUT",
+            Method::Delete => b"DELETE",
+            Method::Options => b"OPTIONS",
+            Method::Patch => b"PATCH",
+            Method::Trace => b"TRACE",
+            Method::Connect => b"CONNECT",
+            Method::Other => self.verb.bytes(),
+        }
+    }
+}
