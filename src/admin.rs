@@ -28,6 +28,7 @@ mod guard;
 mod live;
 mod orders;
 mod page;
+mod recall;
 mod reply;
 mod stream;
 mod view;
@@ -39,6 +40,7 @@ use stream::Stream;
 
 pub use explain::{ChanceView, ChoiceView, ExplainView, JudgedView, OwnAnswerView, Question, TermsView};
 pub use orders::{Change, Missing};
+pub use recall::{DecidedView, NotTold, PhasesView, RecallView, TryView};
 pub use view::{
     AvailabilityView, BackendView, BurnView, CertificateView, ConfigView, EventView, Findings,
     LastReloadView, LatencyView, ListenerView, OutageView, PoolSettingsView, PoolView, QueueView, Reload,
@@ -90,6 +92,9 @@ pub trait House {
     /// # Errors
     /// It is no request, or comes to no listener; in words.
     fn explain(&self, question: &Question) -> Result<ExplainView, String>;
+
+    /// What was decided for the requests of this id that have ended of late.
+    fn recall(&self, id: String) -> Pin<Box<dyn Future<Output = Result<RecallView, NotTold>>>>;
 
     /// The bearer token in force, which a reload may change.
     fn token(&self) -> Option<String>;

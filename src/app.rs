@@ -15,8 +15,8 @@ use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, watch};
 
 use crate::admin::{
-    self, BackendView, Change, ConfigView, ExplainView, Findings, House, ListenerView, Missing, PoolView,
-    Question, QueueView, RouteView,
+    self, BackendView, Change, ConfigView, ExplainView, Findings, House, ListenerView, Missing, NotTold,
+    PoolView, Question, QueueView, RecallView, RouteView,
 };
 use crate::config::{Config, nearest};
 pub use crate::control::Source;
@@ -30,6 +30,7 @@ use crate::upstream::{self, Fleet};
 use crate::wire::Budget;
 
 mod explain;
+mod recall;
 mod show;
 
 /// EX_CONFIG of sysexits.h: the configuration is wrong.
@@ -290,6 +291,11 @@ impl House for Running {
     fn explain(&self, question: &Question) -> Result<ExplainView, String> {
         let addresses = self.control.addresses();
         explain::explain(&self.control.snapshot(), &addresses, question, Instant::now())
+    }
+
+    fn recall(&self, id: String) -> Pin<Box<dyn Future<Output = Result<RecallView, NotTold>>>> {
+        let control = Rc::clone(&self.control);
+        Box::pin(async move { recall::recall(&control, &id).await })
     }
 
     fn token(&self) -> Option<String> {

@@ -49,7 +49,7 @@ enum Command {
     Enable(remote::OrderArgs),
     /// Gives a backend another weight, until a reload changes what the file says of it
     Weight(remote::WeightArgs),
-    /// Tells what would become of a request: its route, its backend, and why
+    /// Tells what would become of a request, or what became of one: its route, its backend, and why
     Explain(remote::ExplainArgs),
     /// Reads and checks the configuration without binding anything
     ///

@@ -31,6 +31,7 @@ mod history;
 mod keeper;
 mod logging;
 mod orders;
+mod recall;
 mod signals;
 mod sockets;
 mod source;

@@ -9,10 +9,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::drain::{Phase, Watch};
 use crate::proxy::Worker;
+use crate::recent::Found;
 
 mod accept;
 mod announced;
@@ -66,6 +67,13 @@ pub enum Command {
     End(u64),
     /// End what still runs on this backend.
     EndBackend(u64),
+    /// Say what was decided for the requests of this id.
+    Recall {
+        /// X-Request-Id.
+        id: Arc<str>,
+        /// To whom.
+        reply: oneshot::Sender<Found>,
+    },
 }
 
 /// What the commands to one worker act on.
@@ -141,6 +149,10 @@ impl Room {
                 self.table.ask_to_leave(id);
             }
             Command::End(id) => self.table.abort(|seat| seat.socket == id),
+            Command::Recall { id, reply } => {
+                // Who asked may have gone.
+                let _ = reply.send(self.worker.recent.borrow().find(id.as_bytes()));
+            }
             Command::EndBackend(id) => self.table.abort(|seat| seat.seat.backend.get() == id),
         }
     }

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::backend::Backend;
 use crate::observe::Metrics;
+use crate::recent::Names;
 use crate::tls::TicketKeys;
 
 mod compile;
@@ -51,6 +52,10 @@ pub struct Snapshot {
     pub sha256: String,
     /// The bearer token of the admin endpoint.
     pub admin_token: Option<String>,
+    /// Of how many requests that ended last each worker keeps what was decided.
+    pub recent_each: usize,
+    /// What the numbers in that stand for.
+    pub names: Arc<Names>,
     /// Where series are made.
     pub metrics: Arc<Metrics>,
     shared_capacity: Arc<Capacity>,

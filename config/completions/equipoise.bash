@@ -231,7 +231,7 @@ _equipoise() {
             return 0
             ;;
         equipoise__subcmd__explain)
-            opts="-h --admin --token-file --format --url --method --header --from --listener --help"
+            opts="-h --admin --token-file --format --url --request-id --method --header --from --listener --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -250,6 +250,10 @@ _equipoise() {
                     return 0
                     ;;
                 --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --request-id)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

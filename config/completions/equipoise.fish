@@ -34,7 +34,7 @@ complete -c equipoise -n "__fish_equipoise_needs_command" -f -a "drain" -d 'Send
 complete -c equipoise -n "__fish_equipoise_needs_command" -f -a "maintenance" -d 'Sends nothing new at all to a backend, and checks it no more; what runs goes on'
 complete -c equipoise -n "__fish_equipoise_needs_command" -f -a "enable" -d 'Ends drain or maintenance of a backend'
 complete -c equipoise -n "__fish_equipoise_needs_command" -f -a "weight" -d 'Gives a backend another weight, until a reload changes what the file says of it'
-complete -c equipoise -n "__fish_equipoise_needs_command" -f -a "explain" -d 'Tells what would become of a request: its route, its backend, and why'
+complete -c equipoise -n "__fish_equipoise_needs_command" -f -a "explain" -d 'Tells what would become of a request, or what became of one: its route, its backend, and why'
 complete -c equipoise -n "__fish_equipoise_needs_command" -f -a "check" -d 'Reads and checks the configuration without binding anything'
 complete -c equipoise -n "__fish_equipoise_needs_command" -f -a "schema" -d 'Prints the JSON schema of the configuration (draft 2020-12), for editors'
 complete -c equipoise -n "__fish_equipoise_needs_command" -f -a "completions" -d 'Prints what makes a shell complete the commands and options'
@@ -79,6 +79,7 @@ complete -c equipoise -n "__fish_equipoise_using_subcommand explain" -l token-fi
 complete -c equipoise -n "__fish_equipoise_using_subcommand explain" -l format -d 'How the answer is printed' -r -f -a "text\t'For people'
 json\t'For programs'"
 complete -c equipoise -n "__fish_equipoise_using_subcommand explain" -l url -d 'Where the request would go: scheme, host, path and query' -r
+complete -c equipoise -n "__fish_equipoise_using_subcommand explain" -l request-id -d 'Instead: what was decided for the request that has ended with this X-Request-Id' -r
 complete -c equipoise -n "__fish_equipoise_using_subcommand explain" -l method -d 'Its method' -r
 complete -c equipoise -n "__fish_equipoise_using_subcommand explain" -l header -d 'A field of it; may be given several times' -r
 complete -c equipoise -n "__fish_equipoise_using_subcommand explain" -l from -d 'The address that it comes from (default: 127.0.0.1)' -r
@@ -99,7 +100,7 @@ complete -c equipoise -n "__fish_equipoise_using_subcommand help; and not __fish
 complete -c equipoise -n "__fish_equipoise_using_subcommand help; and not __fish_seen_subcommand_from run demo reload status drain maintenance enable weight explain check schema completions man help" -f -a "maintenance" -d 'Sends nothing new at all to a backend, and checks it no more; what runs goes on'
 complete -c equipoise -n "__fish_equipoise_using_subcommand help; and not __fish_seen_subcommand_from run demo reload status drain maintenance enable weight explain check schema completions man help" -f -a "enable" -d 'Ends drain or maintenance of a backend'
 complete -c equipoise -n "__fish_equipoise_using_subcommand help; and not __fish_seen_subcommand_from run demo reload status drain maintenance enable weight explain check schema completions man help" -f -a "weight" -d 'Gives a backend another weight, until a reload changes what the file says of it'
-complete -c equipoise -n "__fish_equipoise_using_subcommand help; and not __fish_seen_subcommand_from run demo reload status drain maintenance enable weight explain check schema completions man help" -f -a "explain" -d 'Tells what would become of a request: its route, its backend, and why'
+complete -c equipoise -n "__fish_equipoise_using_subcommand help; and not __fish_seen_subcommand_from run demo reload status drain maintenance enable weight explain check schema completions man help" -f -a "explain" -d 'Tells what would become of a request, or what became of one: its route, its backend, and why'
 complete -c equipoise -n "__fish_equipoise_using_subcommand help; and not __fish_seen_subcommand_from run demo reload status drain maintenance enable weight explain check schema completions man help" -f -a "check" -d 'Reads and checks the configuration without binding anything'
 complete -c equipoise -n "__fish_equipoise_using_subcommand help; and not __fish_seen_subcommand_from run demo reload status drain maintenance enable weight explain check schema completions man help" -f -a "schema" -d 'Prints the JSON schema of the configuration (draft 2020-12), for editors'
 complete -c equipoise -n "__fish_equipoise_using_subcommand help; and not __fish_seen_subcommand_from run demo reload status drain maintenance enable weight explain check schema completions man help" -f -a "completions" -d 'Prints what makes a shell complete the commands and options'

@@ -116,6 +116,7 @@ _arguments "${_arguments_options[@]}" : \
 '--format=[How the answer is printed]:FORMAT:((text\:"For people"
 json\:"For programs"))' \
 '--url=[Where the request would go\: scheme, host, path and query]:URL:_default' \
+'(--url --method --header --from --listener)--request-id=[Instead\: what was decided for the request that has ended with this X-Request-Id]:ID:_default' \
 '--method=[Its method]:METHOD:_default' \
 '*--header=[A field of it; may be given several times]:NAME: VALUE:_default' \
 '--from=[The address that it comes from (default\: 127.0.0.1)]:ADDR:_default' \
@@ -241,7 +242,7 @@ _equipoise_commands() {
 'maintenance:Sends nothing new at all to a backend, and checks it no more; what runs goes on' \
 'enable:Ends drain or maintenance of a backend' \
 'weight:Gives a backend another weight, until a reload changes what the file says of it' \
-'explain:Tells what would become of a request\: its route, its backend, and why' \
+'explain:Tells what would become of a request, or what became of one\: its route, its backend, and why' \
 'check:Reads and checks the configuration without binding anything' \
 'schema:Prints the JSON schema of the configuration (draft 2020-12), for editors' \
 'completions:Prints what makes a shell complete the commands and options' \
@@ -291,7 +292,7 @@ _equipoise__subcmd__help_commands() {
 'maintenance:Sends nothing new at all to a backend, and checks it no more; what runs goes on' \
 'enable:Ends drain or maintenance of a backend' \
 'weight:Gives a backend another weight, until a reload changes what the file says of it' \
-'explain:Tells what would become of a request\: its route, its backend, and why' \
+'explain:Tells what would become of a request, or what became of one\: its route, its backend, and why' \
 'check:Reads and checks the configuration without binding anything' \
 'schema:Prints the JSON schema of the configuration (draft 2020-12), for editors' \
 'completions:Prints what makes a shell complete the commands and options' \

@@ -14,7 +14,9 @@ use tokio::time::timeout;
 
 use super::page::{self, File};
 use super::reply::{Answer, TEXT, error, events, json, plain, refused};
-use super::{Desk, EventView, Findings, Question, Reload, accept, explain, guard, orders, stream};
+use super::{
+    Desk, EventView, Findings, NotTold, Question, Reload, accept, explain, guard, orders, recall, stream,
+};
 
 /// Bytes of a request's body. One that nobody reads is taken off the connection all the same, so that the next
 /// request can follow.
@@ -61,7 +63,11 @@ pub(super) async fn answer(
         }
         Some(Page::File(file)) => page::give(file, &head.headers),
         Some(Page::Stream) => follow(desk, ending),
-        Some(page) => show(desk, &page, &head),
+        Some(page) => match head.uri.query().filter(|_| matches!(page, Page::Explain)).and_then(recall::read)
+        {
+            Some(id) => recalled(desk, id).await,
+            None => show(desk, &page, &head),
+        },
     };
     let fields = answer.headers_mut();
     fields.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
@@ -115,6 +121,19 @@ fn explained(desk: &Desk, question: Result<Question, String>) -> Answer {
     match question.and_then(|question| desk.house.explain(&question)) {
         Ok(view) => json(StatusCode::OK, &view),
         Err(why) => error(StatusCode::BAD_REQUEST, &why),
+    }
+}
+
+/// What was decided for requests that have ended.
+async fn recalled(desk: &Desk, id: Result<String, String>) -> Answer {
+    let id = match id {
+        Ok(id) => id,
+        Err(why) => return error(StatusCode::BAD_REQUEST, &why),
+    };
+    match desk.house.recall(id).await {
+        Ok(view) => json(StatusCode::OK, &view),
+        Err(NotTold::Unknown(why)) => error(StatusCode::NOT_FOUND, &why),
+        Err(NotTold::Unanswered(why)) => error(StatusCode::SERVICE_UNAVAILABLE, &why),
     }
 }
 

@@ -147,7 +147,10 @@ pub(super) fn read(query: &str) -> Result<Question, String> {
             "header" => question.headers.push(value),
             "from" => question.from = Some(address(&value)?),
             "listener" => question.listener = Some(value),
-            _ => return Err("the query may hold url, method, header, from and listener".to_owned()),
+            _ => {
+                return Err("the query may hold request_id alone, or url, method, header, from and listener"
+                    .to_owned());
+            }
         }
     }
     checked(question)

@@ -9,6 +9,7 @@ use crate::backend::{Backend, Identity};
 use crate::observe::{BackendSeries, Outcome, PoolSeries};
 
 mod dashboard;
+mod recall;
 
 struct Stage {
     metrics: Arc<Metrics>,
@@ -73,6 +74,17 @@ impl House for Stage {
 
     fn explain(&self, question: &Question) -> Result<ExplainView, String> {
         Err(format!("asked about {} {}", question.method, question.url))
+    }
+
+    fn recall(&self, id: String) -> Pin<Box<dyn Future<Output = Result<RecallView, NotTold>>>> {
+        let told = match &*id {
+            "known" => {
+                Ok(RecallView { request_id: id, kept: 3, since: 1.5, matches: 0, requests: Vec::new() })
+            }
+            "slow" => Err(NotTold::Unanswered("worker 0 did not answer".to_owned())),
+            _ => Err(NotTold::Unknown("no request of this id".to_owned())),
+        };
+        Box::pin(async move { told })
     }
 
     fn routes(&self) -> Vec<RouteView> {

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use crate::admin::{ChanceView, ChoiceView, ExplainView, JudgedView, OwnAnswerView, Question, TermsView};
 use crate::http::Origin;
-use crate::proxy::{self, Asked, Explanation, Fault, Foreseen, Why};
+use crate::proxy::{self, Asked, Explanation, Fault, Foreseen};
+use crate::recent::Why;
 use crate::route::{Host, Judgement, Rule};
 use crate::snapshot::{Listener, Member, Pool, Roster, Route, Snapshot};
 
@@ -294,6 +295,7 @@ fn picked(foreseen: &Foreseen<'_>) -> (Option<String>, String) {
         |place: usize| pool.members.get(place).map(|member| member.backend.identity().name.to_string());
     let mut why = match shares.why {
         Why::Cookie => "its cookie says that its client was with this one".to_owned(),
+        Why::Login => "its client's login was made there".to_owned(),
         Why::Trial => "it finds out whether this one is well again, and goes elsewhere if not".to_owned(),
         Why::Algorithm if shares.certain => format!("{} picks it", pool.algorithm.name),
         Why::Algorithm => format!("{} draws: see the chances", pool.algorithm.name),

@@ -20,6 +20,7 @@ use crate::admin::PoolView;
 
 mod explain;
 mod orders;
+mod recall;
 mod table;
 
 pub(super) use explain::{ExplainArgs, explain};

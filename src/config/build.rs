@@ -27,6 +27,9 @@ use super::walk::{Section, Value};
 /// Longer than any token in use; a larger file is the wrong one.
 const TOKEN_MAX: u64 = 4096;
 
+/// Where nothing else is said.
+const RECENT_REQUESTS: usize = 1000;
+
 /// Where things stand, for the lints; parallel to the lists of the description.
 #[derive(Debug, Default)]
 pub(super) struct Places {
@@ -125,7 +128,7 @@ fn state_file(file: &str, section: &Section, findings: &mut Findings) -> Option<
 fn admin(root: &Section, places: &mut Places, findings: &mut Findings) -> Admin {
     let stand_in = SocketAddr::from(([127, 0, 0, 1], 9900));
     let Some(section) = root.table("admin") else {
-        return Admin { bind: stand_in, token: None };
+        return Admin { bind: stand_in, token: None, recent_requests: RECENT_REQUESTS };
     };
     places.admin_bind = section.place("bind");
     let bind = match section.value("bind") {
@@ -143,7 +146,8 @@ fn admin(root: &Section, places: &mut Places, findings: &mut Findings) -> Admin 
             None
         }
     });
-    Admin { bind, token }
+    let recent = section.number("recent_requests").and_then(|number| usize::try_from(number).ok());
+    Admin { bind, token, recent_requests: recent.unwrap_or(RECENT_REQUESTS) }
 }
 
 /// The token without the white space around it; the error reads on after the file's name.

@@ -77,6 +77,8 @@ pub struct Admin {
     pub bind: SocketAddr,
     /// The bearer token read from `token_file`, trimmed; never empty.
     pub token: Option<String>,
+    /// Of how many requests that ended last it is kept what was decided; 0: of none. Default 1000.
+    pub recent_requests: usize,
 }
 
 /// `[[listener]]`

@@ -291,7 +291,7 @@ impl Metrics {
     }
 
     /// How many workers there are.
-    pub(super) fn workers(&self) -> usize {
+    pub fn workers(&self) -> usize {
         self.workers
     }
 

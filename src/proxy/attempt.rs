@@ -60,7 +60,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<Result<Box<Connection>, Failure>, Fault> {
         let mut reuse = true;
         self.client.seat.backend.set(attempt.lease.backend().id());
-        self.note.attempt(attempt.lease.backend());
+        self.note.attempt(attempt);
         self.trail.attempt(self.worker, attempt.lease.backend(), &mut self.request.fields, self.now);
         if attempt.lease.backend().speaks_only_10() {
             self.fits_10()?;

@@ -299,6 +299,7 @@ impl<'a> Exchange<'a> {
             return false;
         }
         tried.backends.push(backend.id());
+        self.note.tries.failed(attempt, failure, self.now);
         self.retries += 1;
         pool.series.retry(self.worker.index, super::attempt::retry_reason(failure));
         true

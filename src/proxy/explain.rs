@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::fault::Fault;
-use super::pick::{Hand, Tried, Why, Wish, choose};
+use super::pick::{Hand, Tried, Wish, choose};
 use super::{gate, key, stick};
 use crate::backend::Moment;
 use crate::balance::Pick;
 use crate::http::{self, Forwarding, Origin, Parsed, Refusal, RequestHead};
+use crate::recent::Why;
 use crate::route::{Judgement, Rule};
 use crate::snapshot::{Listener, Pool, Roster, Route};
 

@@ -13,9 +13,11 @@ use super::converse::{Talk, Trouble};
 use super::exchange::Exchange;
 use super::fault::Fault;
 use super::pick::{Attempt, Tried, is_failure};
+use super::recall::end_of;
 use super::upload::Upload;
 use crate::http::{Body, Method};
 use crate::observe::{Outcome, RetryReason};
+use crate::recent::End;
 use crate::resilience::{Failure, HedgeDelay};
 use crate::snapshot::Pool;
 use crate::timer::Timer;
@@ -158,7 +160,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<Result<Box<Connection>, Failure>, Fault> {
         let backend = race.attempt.lease.backend();
         self.client.seat.backend.set(backend.id());
-        self.note.attempt(backend);
+        self.note.attempt(race.attempt);
         self.trail.attempt(self.worker, backend, &mut self.request.fields, self.now);
         let began = poll_fn(|cx| Poll::Ready(self.begin_race(&mut race, cx))).await?;
         match began {
@@ -199,6 +201,7 @@ impl<'a> Exchange<'a> {
                 let alone = !race.runs(nth.other());
                 match ended {
                     Err(fault) => {
+                        self.note.tries.begin(race.attempt(nth).choice);
                         self.cut_off(race, nth.other());
                         return Poll::Ready(Err(fault));
                     }
@@ -208,10 +211,15 @@ impl<'a> Exchange<'a> {
                         }
                     }
                     Ok(Err(failure)) if alone => {
+                        self.note.tries.begin(race.attempt(nth).choice);
                         race.settle(nth);
                         return Poll::Ready(Ok(Err(failure)));
                     }
-                    Ok(Err(_)) => {} // the other may still do better
+                    // The other may still do better.
+                    Ok(Err(failure)) => {
+                        let attempt = race.attempt(nth);
+                        self.note.tries.over(attempt, end_of(attempt, failure), Instant::now());
+                    }
                 }
             }
             if !race.rings() {
@@ -313,12 +321,13 @@ impl<'a> Exchange<'a> {
         let Stage::Talking(mut connection, _) = race.end(nth) else { return None };
         if !alone && !is_good {
             self.heard(pool, race.attempt(nth), sent_at);
+            self.note.tries.over(race.attempt(nth), End::Status(status), self.now);
             connection.reset_on_close();
             return None;
         }
         let backend = race.attempt(nth).lease.backend();
         self.client.seat.backend.set(backend.id());
-        self.note.attempt(backend);
+        self.note.attempt(race.attempt(nth));
         self.note.connected = Some(sent_at);
         self.note.hedge = race.second.as_ref().map(|_| if nth == Nth::First { "first" } else { "second" });
         self.heard(pool, race.attempt(nth), sent_at);
@@ -335,13 +344,15 @@ impl<'a> Exchange<'a> {
     }
 
     /// Ends the try that is not needed any more.
-    fn cut_off(&self, race: &mut Race<'a, '_, '_>, nth: Nth) {
+    fn cut_off(&mut self, race: &mut Race<'a, '_, '_>, nth: Nth) {
         match race.end(nth) {
             Stage::Over => return,
             Stage::Talking(mut connection, _) => connection.reset_on_close(),
             Stage::Dialling(_) => {}
         }
-        race.attempt(nth).member.series.outcome(self.worker.index, Outcome::Canceled);
+        let attempt = race.attempt(nth);
+        attempt.member.series.outcome(self.worker.index, Outcome::Canceled);
+        self.note.tries.over(attempt, End::Failed(Outcome::Canceled.name()), Instant::now());
     }
 
     /// Begins the second try if the pool can afford it and another backend has room. Says whether it has begun.

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use super::client::Client;
 use super::exchange::{Arrival, Exchange};
 use super::fault::Fault;
+use super::pick::Attempt;
+use super::recall::{self, Tries};
 use super::worker::Worker;
-use crate::access::{Load, Log, Record, Secure, Times};
+use crate::access::{Load, Log, Marks, Record, Secure, Times};
 use crate::backend::Backend;
 use crate::http::{self, Refusal};
 use crate::observe::{Phase, Phases};
@@ -17,9 +19,13 @@ use crate::snapshot::{Listener, Pool, Route};
 /// Bytes of a head that was refused which are shown.
 const MAX_UNREAD: usize = 256;
 
-/// What is remembered of an exchange for its line. Next to nothing where there is no access log.
+/// What is remembered of an exchange for its line and its record. Next to nothing where there is no access log.
 #[derive(Default)]
 pub(super) struct Note<'a> {
+    /// It has been told.
+    told: bool,
+    /// Who was tried.
+    pub(super) tries: Tries,
     /// Taken when the line is written.
     log: Option<&'a Log>,
     pub(super) route: Option<&'a Route>,
@@ -52,10 +58,11 @@ impl<'a> Note<'a> {
     }
 
     /// A try begins.
-    pub(super) fn attempt(&mut self, backend: &Arc<Backend>) {
+    pub(super) fn attempt(&mut self, attempt: &Attempt<'_>) {
         if self.log.is_some() {
-            self.backend = Some(Arc::clone(backend));
+            self.backend = Some(Arc::clone(attempt.lease.backend()));
         }
+        self.tries.begin(attempt.choice);
         (self.connected, self.heard) = (None, None);
     }
 
@@ -88,17 +95,10 @@ impl<'a> Note<'a> {
         }
     }
 
-    fn times(&self, began: Instant, complete: Instant, ended: Instant) -> Times {
-        let between = |from: Instant, to: Instant| to.saturating_duration_since(from);
-        let waited = self.waited + self.queued.map_or(Duration::ZERO, |since| between(since, ended));
-        Times {
-            receive: Some(between(began, complete)),
-            queue: (self.backend.is_some() || self.queued.is_some()).then_some(waited),
-            connect: self.connected.map(|connected| between(complete, connected).saturating_sub(waited)),
-            response: self.connected.zip(self.heard).map(|(connected, heard)| between(connected, heard)),
-            transfer: self.heard.map(|heard| between(heard, ended)),
-            first_byte: self.heard.map(|heard| between(began, heard)),
-        }
+    /// When it came to which phase.
+    #[inline]
+    pub(super) fn marks(&self) -> Marks {
+        Marks { queued: self.queued, waited: self.waited, connected: self.connected, heard: self.heard }
     }
 
     /// Counts the phases that it went through. Those that took no time at all were none: a connection that was kept is
@@ -161,10 +161,13 @@ impl<'a> Note<'a> {
 }
 
 impl Exchange<'_> {
-    /// Writes the line of an exchange that has ended with `code`.
+    /// Writes the line of an exchange that has ended with `code`, and its record.
     pub(super) fn log(&mut self, code: u16, fault: Option<Fault>) {
+        let why = fault.map_or("", reason);
+        self.note.told = true;
+        self.remember(code, why);
         if self.trail.is_recorded() {
-            self.export(code, fault.map_or("", reason));
+            self.export(code, why);
         }
         let Some(log) = self.note.log.take() else { return };
         if self.note.route.is_none_or(|route| route.access_log) {
@@ -172,15 +175,16 @@ impl Exchange<'_> {
         }
     }
 
-    /// Writes the line of one that is ended from outside.
+    /// The same for one that is ended from outside.
+    #[cold]
     fn log_cut(&mut self) {
+        self.now = Instant::now();
+        self.remember(self.status.unwrap_or(0), "ended");
         if self.trail.is_recorded() {
-            self.now = Instant::now();
             self.export(self.status.unwrap_or(0), "ended");
         }
         let Some(log) = self.note.log.take() else { return };
         if self.note.route.is_none_or(|route| route.access_log) {
-            self.now = Instant::now();
             self.write_line(log, self.status.unwrap_or(0), None, true);
         }
     }
@@ -219,7 +223,7 @@ impl Exchange<'_> {
             head_out: note.head_out,
             retries: self.retries,
             hedge: note.hedge.unwrap_or_default(),
-            times: note.times(self.arrival.began, self.arrival.complete, self.now),
+            times: note.marks().times(self.arrival.began, self.arrival.complete, self.now, backend.is_some()),
             termination: note.termination(fault, cut),
             load: load(self.worker, log, self.listener, pool, backend),
         };
@@ -229,7 +233,9 @@ impl Exchange<'_> {
 
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
-        self.log_cut();
+        if !self.note.told {
+            self.log_cut();
+        }
     }
 }
 
@@ -243,6 +249,7 @@ pub(super) fn refused(
     (began, ended): (Instant, Instant),
     (request_id, queued, body): (&[u8], usize, usize),
 ) {
+    recall::refused(worker, listener, client, refusal, (began, ended), request_id);
     let Some(log) = &listener.access else { return };
     let head = client.buffer.filled();
     let shown = &head[..head.len().min(MAX_UNREAD)];

@@ -11,6 +11,7 @@ use super::stick;
 use crate::backend::{Lease, Moment};
 use crate::balance::{Balancer, Pick};
 use crate::http::{Body, RequestHead};
+use crate::recent::{Choice, Why};
 use crate::resilience::{Cause, Failure};
 use crate::roster::Trial;
 use crate::snapshot::{Member, Pool, Roster, Route, ejection};
@@ -35,6 +36,8 @@ pub(super) struct Attempt<'p> {
     /// The backend, as the pool's file describes it.
     pub(super) member: &'p Member,
     pub(super) connect_timed_out: bool,
+    /// Why this backend, for those who ask later.
+    pub(super) choice: Choice,
     /// It finds out whether an ejected backend is well again.
     pub(super) is_trial: bool,
     /// The backend's place among the pool's members.
@@ -45,10 +48,12 @@ pub(super) struct Attempt<'p> {
 }
 
 impl<'p> Attempt<'p> {
-    pub(super) fn new(lease: Lease, member: &'p Member, place: usize) -> Self {
+    fn new(lease: Lease, member: &'p Member, place: usize, now: Instant) -> Self {
+        let (backend, why) = (member.tag, Why::Algorithm);
         Self {
             lease,
             member,
+            choice: Choice { backend, why, priority: 0, panics: false, at: now },
             connect_timed_out: false,
             is_trial: false,
             place,
@@ -133,17 +138,6 @@ pub(super) struct Wish<'r> {
     pub(super) now: Instant,
 }
 
-/// Why a backend was picked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// The client was with it, as its cookie says.
-    Cookie,
-    /// Somebody must find out whether it is well again.
-    Trial,
-    /// The algorithm says so.
-    Algorithm,
-}
-
 /// What a choice comes to: the daemon takes a place at the backend, whoever explains only looks whether there is one.
 pub(super) trait Hand {
     /// What is held then.
@@ -165,7 +159,7 @@ impl<'p> Hand for Leases<'p> {
     #[inline]
     fn take(&mut self, place: usize, limit: u32, now: Instant) -> Option<Attempt<'p>> {
         let member = self.0.members.get(place)?;
-        Lease::take(&member.backend, limit, now).map(|lease| Attempt::new(lease, member, place))
+        Lease::take(&member.backend, limit, now).map(|lease| Attempt::new(lease, member, place, now))
     }
 
     fn attempt(&mut self, place: usize, now: Instant) -> Option<Attempt<'p>> {
@@ -259,8 +253,11 @@ impl Exchange<'_> {
             now: self.now,
         };
         let mut random = self.worker.random.borrow_mut();
-        choose(&mut Leases(pool), (pool, &roster), &*roster.balancer, &wish, tried, &mut random)
-            .map(|(attempt, _)| attempt)
+        let (mut attempt, why) =
+            choose(&mut Leases(pool), (pool, &roster), &*roster.balancer, &wish, tried, &mut random)?;
+        let (priority, panics) = (roster.priority.unwrap_or(0), roster.panics);
+        attempt.choice = Choice { why, priority, panics, ..attempt.choice };
+        Ok(attempt)
     }
 
     /// A try on the connection that is this client's alone: at its backend, whomever the algorithm would pick
@@ -272,7 +269,9 @@ impl Exchange<'_> {
         own: &mut Option<Box<Connection>>,
     ) -> Result<Attempt<'p>, Fault> {
         if let Some(lease) = Lease::take(&member.backend, member.limit, self.now) {
-            return Ok(Attempt::new(lease, member, place));
+            let mut attempt = Attempt::new(lease, member, place, self.now);
+            attempt.choice.why = Why::Login;
+            return Ok(attempt);
         }
         if let Some(connection) = own.take() {
             self.client.bonds.keep(route, connection, &self.worker.blocks);

@@ -11,6 +11,7 @@ use super::exchange::Scratch;
 use crate::access::Pen;
 use crate::backend::CoarseClock;
 use crate::http::{DateCache, RequestHead};
+use crate::recent::Ring;
 use crate::snapshot::Snapshot;
 use crate::timer::Wheel;
 use crate::upstream::{Fleet, Upstream};
@@ -69,6 +70,8 @@ pub struct Worker {
     pub clock: CoarseClock,
     /// Its part of the access log.
     pub pen: RefCell<Pen>,
+    /// What was decided for its last requests.
+    pub recent: RefCell<Ring>,
     /// Its randomness.
     pub random: RefCell<fastrand::Rng>,
     draining: Cell<bool>,
@@ -80,6 +83,9 @@ impl Worker {
     /// A worker that follows `snapshot`, with buffers within `budget`.
     pub fn new(index: usize, snapshot: Arc<ArcSwap<Snapshot>>, fleet: Fleet, budget: Arc<Budget>) -> Self {
         budget.set_max(snapshot.load().buffer_memory);
+        let now = Instant::now();
+        let mut recent = Ring::new(now);
+        recent.resize(snapshot.load().recent_each, now);
         let (wheel, blocks) = (Wheel::new(), Blocks::new(budget));
         let mut date = DateCache::new();
         date.at(SystemTime::now());
@@ -91,6 +97,7 @@ impl Worker {
             desks: Desks::default(),
             clock: CoarseClock::new(Instant::now()),
             pen: RefCell::default(),
+            recent: RefCell::new(recent),
             random: RefCell::new(fastrand::Rng::new()),
             draining: Cell::new(false),
             snapshot: RefCell::new(Cache::new(snapshot)),
@@ -104,9 +111,12 @@ impl Worker {
         look(self.snapshot.borrow_mut().load())
     }
 
-    /// Takes up the configuration in force: lets go of the one before, and holds as much as it grants.
+    /// Takes up the configuration in force: lets go of the one before, holds as much and remembers as many as it grants.
     pub fn follow(&self) {
-        self.with_snapshot(|snapshot| self.blocks.budget().set_max(snapshot.buffer_memory));
+        self.with_snapshot(|snapshot| {
+            self.blocks.budget().set_max(snapshot.buffer_memory);
+            self.recent.borrow_mut().resize(snapshot.recent_each, Instant::now());
+        });
     }
 
     /// From now on no connection is kept alive.

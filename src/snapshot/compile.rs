@@ -22,6 +22,7 @@ use crate::config;
 use crate::http::{HeadLimits, HeadPolicy, OWN_ERRORS};
 use crate::observe::{CertificateLabel, Metrics};
 use crate::queue::Queue;
+use crate::recent::Names;
 use crate::resilience::RetryBudget;
 use crate::route::{Host, Rule, Table};
 use crate::tls::TicketKeys;
@@ -62,7 +63,9 @@ pub fn compile(
     let default_room = files.saturating_sub(RESERVED_FILES).max(2) / 2;
     shared_capacity.set_max(u32::try_from(default_room).unwrap_or(u32::MAX));
     let changed = previous.map_or_else(Arc::<Notify>::default, |p| Arc::clone(&p.changed));
-    let pool = |pool| Arc::new(compile_pool(pool, previous, metrics, &changed, now));
+    let names = previous.map_or_else(Arc::<Names>::default, |p| Arc::clone(&p.names));
+    names.begin();
+    let pool = |pool| Arc::new(compile_pool(pool, previous, (metrics, &names), &changed, now));
     let pools: Vec<_> = config.pools.iter().map(pool).collect();
     let tickets = previous.map_or_else(|| TicketKeys::random(now), |p| Arc::clone(&p.tickets));
     let log = config.log.access.as_ref().zip(sink).map(|(log, sink)| Arc::new(log::compile(log, sink)));
@@ -70,6 +73,7 @@ pub fn compile(
         config,
         previous,
         metrics,
+        names: &names,
         pools: &pools,
         shared: &shared_capacity,
         tickets: &tickets,
@@ -87,6 +91,8 @@ pub fn compile(
         buffer_memory: config.server.buffer_memory,
         sha256: config.sha256.clone(),
         admin_token: config.admin.token.clone(),
+        recent_each: config.admin.recent_requests.div_ceil(metrics.workers().max(1)),
+        names,
         metrics: Arc::clone(metrics),
         shared_capacity,
         tickets,
@@ -97,7 +103,7 @@ pub fn compile(
 fn compile_pool(
     pool: &config::Pool,
     previous: Option<&Snapshot>,
-    metrics: &Arc<Metrics>,
+    (metrics, names): (&Arc<Metrics>, &Names),
     changed: &Arc<Notify>,
     now: Instant,
 ) -> Pool {
@@ -106,7 +112,7 @@ fn compile_pool(
     let origination = compile_pool_tls(pool, before);
     let member = |backend| {
         let security = security(pool, backend, origination.as_ref());
-        compile_member(pool, backend, security, before, metrics, now)
+        compile_member(pool, backend, security, before, (metrics, names), now)
     };
     let members: Vec<Member> = pool.backends.iter().map(member).collect();
     let queue = before.map_or_else(Arc::<Queue>::default, |before| Arc::clone(&before.queue));
@@ -123,6 +129,7 @@ fn compile_pool(
     let roster = Roster::compile(&selection, &squad, algorithm, settings, &memory);
     Pool {
         name: pool.name.as_str().into(),
+        tag: names.tag(&pool.name),
         algorithm,
         settings,
         key: compile_key(algorithm.key, &pool.hash_key),
@@ -169,7 +176,7 @@ fn compile_member(
     backend: &config::Backend,
     security: Security,
     before: Option<&Arc<Pool>>,
-    metrics: &Arc<Metrics>,
+    (metrics, names): (&Arc<Metrics>, &Names),
     now: Instant,
 ) -> Member {
     let identity = Identity {
@@ -197,6 +204,7 @@ fn compile_member(
     Member {
         series: metrics.backend(&object, now),
         backend: object,
+        tag: names.tag(&backend.name),
         weight: backend.weight,
         priority: backend.priority,
         limit: rules::limit(backend.max_connections),
@@ -242,6 +250,7 @@ struct Listeners<'a> {
     config: &'a config::Config,
     previous: Option<&'a Snapshot>,
     metrics: &'a Arc<Metrics>,
+    names: &'a Names,
     pools: &'a [Arc<Pool>],
     shared: &'a Arc<Capacity>,
     tickets: &'a Arc<TicketKeys>,
@@ -270,6 +279,7 @@ impl Listeners<'_> {
             tls_timeout: listener.timeouts.tls,
             https_redirect: listener.https_redirect,
             name: listener.name.as_str().into(),
+            tag: self.names.tag(&listener.name),
             bind: listener.bind.clone(),
             routes: self.table(index, listener),
             default,
@@ -345,6 +355,7 @@ impl Listeners<'_> {
     ) -> Route {
         Route {
             name: name.into(),
+            tag: self.names.tag(name),
             pool: Arc::clone(&self.pools[pool]),
             timeout: route.and_then(|route| route.timeout),
             access_log: route.is_none_or(|route| route.access_log),

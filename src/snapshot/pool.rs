@@ -14,6 +14,7 @@ use crate::balance::{Algorithm, Memory, Settings};
 use crate::health::Check;
 use crate::observe::{BackendSeries, Objective, PoolSeries};
 use crate::queue::Queue;
+use crate::recent::Tag;
 use crate::resilience::{HedgeDelay, Policy, RetryBudget};
 use crate::roster::Squad;
 use crate::sticky::Sticky;
@@ -25,6 +26,8 @@ use crate::upstream::Protocol;
 pub struct Pool {
     /// Its name.
     pub name: Arc<str>,
+    /// Stands for its name.
+    pub tag: Tag,
     /// How one of its backends is picked.
     pub algorithm: &'static Algorithm,
     /// What the file asks of it beyond its name.
@@ -88,6 +91,8 @@ pub struct Pool {
 pub struct Member {
     /// The backend.
     pub backend: Arc<Backend>,
+    /// Stands for its name.
+    pub tag: Tag,
     /// Its share by the file; 0: no new traffic. An operator may have ordered another.
     pub weight: u16,
     /// Used only when nobody of a lower one is usable.

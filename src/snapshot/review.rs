@@ -22,6 +22,8 @@ pub struct Roster {
     pub trials: Vec<usize>,
     /// The priority that serves; `None`: nobody can.
     pub priority: Option<u8>,
+    /// Health is ignored: too few are usable.
+    pub panics: bool,
     /// Who is ejected after this was compiled is not to be picked. Where ejected ones are used nevertheless, all are.
     pub heeds_ejections: bool,
     /// Who picks.
@@ -57,6 +59,7 @@ impl Roster {
             places: selection.places.clone(),
             trials: selection.trials.clone(),
             heeds_ejections,
+            panics: selection.panics,
             priority: (!selection.places.is_empty()).then_some(selection.priority),
             balancer: (algorithm.build)(&selection.candidates, memory, settings),
         }

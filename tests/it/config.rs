@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 pub(crate) struct Config {
     server: String,
     admin: String,
+    admin_lines: String,
     listener: String,
     pool: String,
     backends: Vec<String>,
@@ -20,6 +21,7 @@ pub(crate) fn over(backends: &[SocketAddr]) -> Config {
     Config {
         server: "workers = 2\ndrain_timeout = \"5s\"".into(),
         admin: "127.0.0.1:0".into(),
+        admin_lines: String::new(),
         listener: "bind = \"127.0.0.1:0\"".into(),
         pool: String::new(),
         backends: backends.iter().map(|address| format!("\"{address}\"")).collect(),
@@ -44,6 +46,12 @@ impl Config {
     /// Replaces the address of the admin endpoint.
     pub(crate) fn admin(mut self, bind: SocketAddr) -> Self {
         self.admin = bind.to_string();
+        self
+    }
+
+    /// Replaces what stands below [admin] beside the address.
+    pub(crate) fn admin_lines(mut self, lines: &str) -> Self {
+        self.admin_lines = lines.into();
         self
     }
 
@@ -79,10 +87,10 @@ impl Config {
 
     /// The file.
     pub(crate) fn text(&self) -> String {
-        let Self { server, admin, listener, pool, backends, rest, level } = self;
+        let Self { server, admin, admin_lines, listener, pool, backends, rest, level } = self;
         let backends = backends.join(", ");
         format!(
-            "[server]\n{server}\n\n[admin]\nbind = \"{admin}\"\n\n[log]\nformat = \"json\"\nlevel = \"{level}\"\n\n\
+            "[server]\n{server}\n\n[admin]\nbind = \"{admin}\"\n{admin_lines}\n\n[log]\nformat = \"json\"\nlevel = \"{level}\"\n\n\
              [[listener]]\nname = \"web\"\npool = \"crm\"\n{listener}\n\n\
              [pool.crm]\nbackends = [{backends}]\n{pool}\n{rest}\n"
         )

@@ -57,6 +57,7 @@ mod proxy_in;
 mod proxy_out;
 mod quantiles;
 mod queue;
+mod recall;
 mod reload;
 mod retries;
 mod shapes;

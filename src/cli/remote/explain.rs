@@ -8,7 +8,7 @@ use clap::Args;
 use hyper::{Method, StatusCode};
 
 use super::orders::encoded;
-use super::{Failure, Format, RemoteArgs, STATUS_TIMEOUT, finish, print, printable, run};
+use super::{Failure, Format, RemoteArgs, STATUS_TIMEOUT, finish, print, printable, recall, run};
 use crate::admin::{ChanceView, ChoiceView, ExplainView};
 
 /// `equipoise explain`
@@ -18,8 +18,11 @@ pub(in crate::cli) struct ExplainArgs {
     #[allow(missing_docs)] // clap would print it as the command's own text
     pub remote: RemoteArgs,
     /// Where the request would go: scheme, host, path and query
-    #[arg(long, value_name = "URL")]
-    pub url: String,
+    #[arg(long, value_name = "URL", required_unless_present = "request_id")]
+    pub url: Option<String>,
+    /// Instead: what was decided for the request that has ended with this X-Request-Id
+    #[arg(long, value_name = "ID", conflicts_with_all = ["url", "method", "headers", "from", "listener"])]
+    pub request_id: Option<String>,
     /// Its method
     #[arg(long, value_name = "METHOD", default_value = "GET")]
     pub method: String,
@@ -34,23 +37,30 @@ pub(in crate::cli) struct ExplainArgs {
     pub listener: Option<String>,
 }
 
-/// Asks a running balancer what would become of a request. 0 when it answered, whatever would.
+/// Asks a running balancer what would become of a request, or what became of one. 0 when it answered, whatever it said.
 pub(in crate::cli) fn explain(args: &ExplainArgs) -> ExitCode {
     finish(run(&args.remote, &Method::GET, &path(args), STATUS_TIMEOUT).and_then(|answer| {
         if answer.status != StatusCode::OK {
             return Err(answer.into_failure());
         }
-        let view: ExplainView = serde_json::from_slice(&answer.body).map_err(Failure::NotOurs)?;
+        let text = match &args.request_id {
+            Some(_) => recall::told(&serde_json::from_slice(&answer.body).map_err(Failure::NotOurs)?),
+            None => told(&serde_json::from_slice(&answer.body).map_err(Failure::NotOurs)?),
+        };
         match args.remote.format {
             Format::Json => print(&format!("{}\n", String::from_utf8_lossy(&answer.body).trim_end())),
-            Format::Text => print(&told(&view)),
+            Format::Text => print(&text),
         }
         Ok(ExitCode::SUCCESS)
     }))
 }
 
 fn path(args: &ExplainArgs) -> String {
-    let mut path = format!("/api/v1/explain?url={}&method={}", encoded(&args.url), encoded(&args.method));
+    if let Some(id) = &args.request_id {
+        return format!("/api/v1/explain?request_id={}", encoded(id));
+    }
+    let url = args.url.as_deref().unwrap_or_default();
+    let mut path = format!("/api/v1/explain?url={}&method={}", encoded(url), encoded(&args.method));
     let from = args.from.map(|from| from.to_string());
     let headers = args.headers.iter().map(|field| ("header", field));
     let others = [("from", from.as_ref()), ("listener", args.listener.as_ref())];
@@ -130,7 +140,8 @@ mod tests {
         let remote = RemoteArgs { admin: String::new(), token_file: None, format: Format::Text };
         let args = ExplainArgs {
             remote,
-            url: "https://a/b?c=d&e".into(),
+            url: Some("https://a/b?c=d&e".into()),
+            request_id: None,
             method: "GET".into(),
             headers: vec!["x: 1&2".into()],
             from: Some("::1".parse().unwrap()),
@@ -140,5 +151,7 @@ mod tests {
             path(&args),
             "/api/v1/explain?url=https:%2F%2Fa%2Fb%3Fc%3Dd%26e&method=GET&header=x:%201%262&from=::1&listener=web"
         );
+        let args = ExplainArgs { request_id: Some("a&b".into()), ..args };
+        assert_eq!(path(&args), "/api/v1/explain?request_id=a%26b");
     }
 }

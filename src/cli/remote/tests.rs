@@ -10,7 +10,7 @@ use super::table::{Paper, span, table};
 use super::*;
 use crate::admin::{
     AvailabilityView, BackendView, BurnView, Change, ConfigView, ExplainView, Findings, House, ListenerView,
-    Missing, Question, QueueView, Reload, RouteView, SloView, TrafficView, serve,
+    Missing, NotTold, Question, QueueView, RecallView, Reload, RouteView, SloView, TrafficView, serve,
 };
 use crate::observe::{Happenings, Metrics};
 
@@ -229,6 +229,10 @@ impl House for Stubborn {
 
     fn explain(&self, question: &Question) -> Result<ExplainView, String> {
         Err(format!("asked about {} {}", question.method, question.url))
+    }
+
+    fn recall(&self, id: String) -> Pin<Box<dyn Future<Output = Result<RecallView, NotTold>>>> {
+        Box::pin(ready(Err(NotTold::Unknown(format!("asked about {id}")))))
     }
 
     fn routes(&self) -> Vec<RouteView> {

@@ -12,6 +12,8 @@ const BUFFERS_MAX: u64 = 1 << 40;
 const LOG_MIN: u64 = 128 << 10;
 /// As much as any disk has for it.
 const LOG_MAX: u64 = 1 << 40;
+/// 60 MiB of them; who wants more wants an access log.
+const RECENT_MAX: u64 = 100_000;
 /// Each is renamed when the next one is put away.
 const KEEP_MAX: u64 = 1000;
 
@@ -88,7 +90,13 @@ pub(super) static ADMIN: &[Key] = &[
               Host that is loopback or the bind address, no foreign Origin, and the header X-Equipoise; with \
               a token, or off loopback, always the bearer token.",
     },
-    later("recent_requests", "integer", "1000", "Ring of recent decisions for `explain`."),
+    key(
+        "recent_requests",
+        Kind::Integer { min: 0, max: RECENT_MAX },
+        "1000",
+        "Of so many requests that ended last it is kept what was decided, for `equipoise explain --request-id`; 0: of none. \
+         About 0.6 KiB each, and at most 0.6 KiB more of one that was tried again.",
+    ),
 ];
 
 pub(super) static LOG: &[Key] = &[
