@@ -24,6 +24,6 @@ pub use field::{DEFAULT as DEFAULT_FIELDS, VARIABLES, Variable};
 pub use file::Settings;
 pub use format::{Format, Log, Mask, Piece};
 pub use pen::Pen;
-pub use record::{Load, Marks, Record, Secure, Times};
+pub use record::{Arrival, Load, Marks, Record, Secure, Times};
 pub use sink::Sink;
 pub use stamp::utc;

@@ -30,8 +30,9 @@ mod upload;
 mod wait;
 mod worker;
 
+pub use crate::access::Arrival;
 pub use client::{Client, Seat};
-pub use exchange::{After, Arrival, LARGE_HEAD, Scratch, serve};
+pub use exchange::{After, LARGE_HEAD, Scratch, serve};
 pub use explain::{Asked, Explanation, Foreseen, Shares, explain};
 pub use fault::Fault;
 pub use respond::refuse;

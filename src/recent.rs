@@ -9,5 +9,5 @@ mod record;
 mod ring;
 
 pub use names::{Names, Tag};
-pub use record::{Choice, End, MAX_EARLIER, Query, Record, Text, Try, Why};
+pub use record::{Choice, Course, Earlier, End, MAX_EARLIER, Place, Query, Record, Text, Try, Why};
 pub use ring::{Found, MAX_FOUND, Ring};

@@ -75,6 +75,16 @@ pub struct Times {
     pub first_byte: Option<Duration>,
 }
 
+/// When a request came. The clock is read once a phase and no more: a reading costs as much as a whole header
+/// field.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    /// Its first byte.
+    pub began: Instant,
+    /// The end of its head.
+    pub complete: Instant,
+}
+
 /// When it came to which phase.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Marks {
@@ -89,9 +99,9 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// What the marks say of a request that `began`, had been read by `complete`, and has `ended`. `placed`: a backend was
-    /// picked for it.
-    pub fn times(&self, began: Instant, complete: Instant, ended: Instant, placed: bool) -> Times {
+    /// What the marks say of a request that has `ended`. `placed`: a backend was picked for it.
+    pub fn times(&self, arrival: Arrival, ended: Instant, placed: bool) -> Times {
+        let Arrival { began, complete } = arrival;
         let between = |from: Instant, to: Instant| to.saturating_duration_since(from);
         let waited = self.waited + self.queued.map_or(Duration::ZERO, |since| between(since, ended));
         Times {

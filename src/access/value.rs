@@ -157,27 +157,23 @@ fn parts<'q>(query: &'q [u8], names: &[Box<str>]) -> impl Iterator<Item = (&'q [
 }
 
 impl Mask {
-    /// Puts into `out` what of a target may be shown, as it came. Ends soon after `most` bytes.
-    pub fn apply(&self, target: &[u8], most: usize, out: &mut Vec<u8>) {
+    /// Puts what of a target may be shown, as it came, piece by piece, until `put` says that there is no more room.
+    pub fn apply(&self, target: &[u8], mut put: impl FnMut(&[u8]) -> bool) {
         let query = memchr::memchr(b'?', target).map(|at| at + 1).filter(|_| *self != Self::Nothing);
         let Some((path, query)) = query.and_then(|at| target.split_at_checked(at)) else {
-            return out.extend_from_slice(target);
+            put(target);
+            return;
         };
-        out.extend_from_slice(path);
-        let names = match self {
-            Self::Named(names) => names,
-            _ => return out.extend_from_slice(if query.is_empty() { b"" } else { MASK }),
+        if !put(path) || query.is_empty() {
+            return;
+        }
+        let Self::Named(names) = self else {
+            put(MASK);
+            return;
         };
         for (nth, (part, masked)) in parts(query, names).enumerate() {
-            if nth > 0 {
-                out.push(b'&');
-            }
-            out.extend_from_slice(part);
-            if masked {
-                out.push(b'=');
-                out.extend_from_slice(MASK);
-            }
-            if out.len() > most {
+            let between: &[u8] = if nth > 0 { b"&" } else { b"" };
+            if !(put(between) && put(part)) || masked && !(put(b"=") && put(MASK)) {
                 return;
             }
         }

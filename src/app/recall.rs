@@ -67,22 +67,22 @@ fn decided(record: &Record, names: &Names, clock: &Clock) -> DecidedView {
     let name = |tag: Tag| tag.is_some().then(|| named(names, tag));
     let read = record.version.is_some();
     DecidedView {
-        time: clock.seconds(record.began),
-        time_utc: access::utc(clock.wall(record.began)),
-        duration_seconds: seconds(record.began, record.ended),
+        time: clock.seconds(record.arrival.began),
+        time_utc: access::utc(clock.wall(record.arrival.began)),
+        duration_seconds: seconds(record.arrival.began, record.ended),
         client: record.client,
-        listener: named(names, record.listener),
+        listener: named(names, record.place.listener),
         method: read.then(|| String::from_utf8_lossy(record.method()).into_owned()),
         host: Some(text(&record.host)).filter(|host| !host.is_empty()),
         target: read.then(|| target(record)),
         protocol: record.version.map(|version| version.name().to_owned()),
-        route: name(record.route),
-        pool: name(record.pool),
-        balance: Some(record.algorithm.to_owned()).filter(|name| !name.is_empty()),
+        route: name(record.place.route),
+        pool: name(record.place.pool),
+        balance: name(record.place.balance),
         tries: tries(record, names),
-        tries_left_out: record.left_out,
+        tries_left_out: record.earlier.as_ref().map_or(0, |earlier| earlier.left_out),
         retries: record.retries,
-        hedge: Some(record.hedge.to_owned()).filter(|which| !which.is_empty()),
+        hedge: record.course.hedge.map(str::to_owned),
         status: Some(record.code).filter(|code| *code > 0),
         reason: record.reason.to_owned(),
         phases: phases(&record.times()),
@@ -101,13 +101,17 @@ fn tries(record: &Record, names: &Names) -> Vec<TryView> {
         .to_owned(),
         priority: choice.priority,
         panic: choice.panics,
-        after_seconds: seconds(record.began, choice.at),
+        after_seconds: seconds(record.arrival.began, choice.at),
         seconds: seconds(choice.at, ended),
         status: if let End::Status(status) = end { Some(status) } else { None },
         failed: if let End::Failed(why) = end { Some(why.to_owned()) } else { None },
     };
-    let earlier = record.earlier.iter().map(|one| view(&one.choice, one.ended, one.end));
-    earlier.chain(record.last.iter().map(|last| view(last, record.ended, record.end()))).collect()
+    let earlier = record
+        .earlier
+        .iter()
+        .flat_map(|earlier| &earlier.tries)
+        .map(|one| view(&one.choice, one.ended, one.end));
+    earlier.chain(record.course.last.iter().map(|last| view(last, record.ended, record.end()))).collect()
 }
 
 fn phases(times: &Times) -> PhasesView {

@@ -60,7 +60,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<Result<Box<Connection>, Failure>, Fault> {
         let mut reuse = true;
         self.client.seat.backend.set(attempt.lease.backend().id());
-        self.note.attempt(attempt);
+        self.note.attempt(attempt, self.now);
         self.trail.attempt(self.worker, attempt.lease.backend(), &mut self.request.fields, self.now);
         if attempt.lease.backend().speaks_only_10() {
             self.fits_10()?;
@@ -77,7 +77,7 @@ impl<'a> Exchange<'a> {
             };
             upload.begin(self.request, &mut connection, &self.worker.blocks);
             let began = if connection.reused { asked } else { Instant::now() };
-            self.note.connected = Some(began);
+            self.note.connect(began);
             if !connection.reused {
                 self.trail.connected(began);
             }

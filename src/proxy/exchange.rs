@@ -15,6 +15,7 @@ use super::trail::Trail;
 use super::upload::Upload;
 use super::wait::{Turn, Wanted};
 use super::worker::Worker;
+use crate::access::Arrival;
 use crate::backend::Moment;
 use crate::http::{self, Forwarding, RequestHead, ResponseHead};
 use crate::observe::{CLIENT_LEFT, MethodLabel};
@@ -38,16 +39,6 @@ pub enum After {
     Close,
     /// It is closed at once, so that a short answer cannot be taken for a whole one.
     Abort,
-}
-
-/// When a request came. The clock is read once a phase and no more: a reading costs as much as a whole header
-/// field.
-#[derive(Debug, Clone, Copy)]
-pub struct Arrival {
-    /// Its first byte.
-    pub began: Instant,
-    /// The end of its head.
-    pub complete: Instant,
 }
 
 /// Memory that is used again by each exchange of a connection.
@@ -299,7 +290,7 @@ impl<'a> Exchange<'a> {
             return false;
         }
         tried.backends.push(backend.id());
-        self.note.tries.failed(attempt, failure, self.now);
+        self.note.failed(attempt, failure, self.now);
         self.retries += 1;
         pool.series.retry(self.worker.index, super::attempt::retry_reason(failure));
         true

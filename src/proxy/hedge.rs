@@ -13,7 +13,7 @@ use super::converse::{Talk, Trouble};
 use super::exchange::Exchange;
 use super::fault::Fault;
 use super::pick::{Attempt, Tried, is_failure};
-use super::recall::end_of;
+use super::recall::{choice, end_of};
 use super::upload::Upload;
 use crate::http::{Body, Method};
 use crate::observe::{Outcome, RetryReason};
@@ -160,7 +160,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<Result<Box<Connection>, Failure>, Fault> {
         let backend = race.attempt.lease.backend();
         self.client.seat.backend.set(backend.id());
-        self.note.attempt(race.attempt);
+        self.note.attempt(race.attempt, race.began);
         self.trail.attempt(self.worker, backend, &mut self.request.fields, self.now);
         let began = poll_fn(|cx| Poll::Ready(self.begin_race(&mut race, cx))).await?;
         match began {
@@ -201,7 +201,7 @@ impl<'a> Exchange<'a> {
                 let alone = !race.runs(nth.other());
                 match ended {
                     Err(fault) => {
-                        self.note.tries.begin(race.attempt(nth).choice);
+                        self.note.course.last = Some(choice(race.attempt(nth), race.began(nth)));
                         self.cut_off(race, nth.other());
                         return Poll::Ready(Err(fault));
                     }
@@ -211,14 +211,14 @@ impl<'a> Exchange<'a> {
                         }
                     }
                     Ok(Err(failure)) if alone => {
-                        self.note.tries.begin(race.attempt(nth).choice);
+                        self.note.course.last = Some(choice(race.attempt(nth), race.began(nth)));
                         race.settle(nth);
                         return Poll::Ready(Ok(Err(failure)));
                     }
                     // The other may still do better.
                     Ok(Err(failure)) => {
-                        let attempt = race.attempt(nth);
-                        self.note.tries.over(attempt, end_of(attempt, failure), Instant::now());
+                        let (attempt, began) = (race.attempt(nth), race.began(nth));
+                        self.note.over(choice(attempt, began), end_of(attempt, failure), Instant::now());
                     }
                 }
             }
@@ -302,7 +302,7 @@ impl<'a> Exchange<'a> {
             timer
         });
         if nth == Nth::First {
-            self.note.connected = Some(now);
+            self.note.connect(now);
         }
         Stage::Talking(connection, Talk::new(now, self.client.read, timer))
     }
@@ -321,15 +321,17 @@ impl<'a> Exchange<'a> {
         let Stage::Talking(mut connection, _) = race.end(nth) else { return None };
         if !alone && !is_good {
             self.heard(pool, race.attempt(nth), sent_at);
-            self.note.tries.over(race.attempt(nth), End::Status(status), self.now);
+            let choice = choice(race.attempt(nth), race.began(nth));
+            self.note.over(choice, End::Status(status), self.now);
             connection.reset_on_close();
             return None;
         }
         let backend = race.attempt(nth).lease.backend();
         self.client.seat.backend.set(backend.id());
-        self.note.attempt(race.attempt(nth));
-        self.note.connected = Some(sent_at);
-        self.note.hedge = race.second.as_ref().map(|_| if nth == Nth::First { "first" } else { "second" });
+        self.note.attempt(race.attempt(nth), race.began(nth));
+        self.note.connect(sent_at);
+        self.note.course.hedge =
+            race.second.as_ref().map(|_| if nth == Nth::First { "first" } else { "second" });
         self.heard(pool, race.attempt(nth), sent_at);
         if is_good {
             race.delay.record(self.now.saturating_duration_since(race.began(nth)));
@@ -352,7 +354,8 @@ impl<'a> Exchange<'a> {
         }
         let attempt = race.attempt(nth);
         attempt.member.series.outcome(self.worker.index, Outcome::Canceled);
-        self.note.tries.over(attempt, End::Failed(Outcome::Canceled.name()), Instant::now());
+        let choice = choice(attempt, race.began(nth));
+        self.note.over(choice, End::Failed(Outcome::Canceled.name()), Instant::now());
     }
 
     /// Begins the second try if the pool can afford it and another backend has room. Says whether it has begun.

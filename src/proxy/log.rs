@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::client::Client;
-use super::exchange::{Arrival, Exchange};
+use super::exchange::Exchange;
 use super::fault::Fault;
 use super::pick::Attempt;
-use super::recall::{self, Tries};
+use super::recall::{self, choice};
 use super::worker::Worker;
-use crate::access::{Load, Log, Marks, Record, Secure, Times};
+use crate::access::{Arrival, Load, Log, Marks, Record, Secure, Times};
 use crate::backend::Backend;
 use crate::http::{self, Refusal};
 use crate::observe::{Phase, Phases};
+use crate::recent::{Course, Earlier};
 use crate::resilience::Failure;
 use crate::snapshot::{Listener, Pool, Route};
 
@@ -24,25 +25,17 @@ const MAX_UNREAD: usize = 256;
 pub(super) struct Note<'a> {
     /// It has been told.
     told: bool,
-    /// Who was tried.
-    pub(super) tries: Tries,
+    /// How far it came.
+    pub(super) course: Course,
+    /// The tries before the last one.
+    pub(super) earlier: Option<Box<Earlier>>,
     /// Taken when the line is written.
     log: Option<&'a Log>,
     pub(super) route: Option<&'a Route>,
-    /// Since when it has been in the pool's queue.
-    queued: Option<Instant>,
-    /// How long it was there before.
-    waited: Duration,
     /// That of the last try.
     backend: Option<Arc<Backend>>,
-    /// When it was reached.
-    pub(super) connected: Option<Instant>,
-    /// When the head of its response was there.
-    heard: Option<Instant>,
-    /// From the one to the other.
+    /// From the connection of the last try to the head of its response.
     first_byte: Duration,
-    /// Which of two tries that ran beside each other gave the answer.
-    pub(super) hedge: Option<&'static str>,
     /// Bytes of the connection that were of requests and of responses before.
     start: [u64; 2],
     /// Bytes of this exchange's heads to the client.
@@ -58,19 +51,24 @@ impl<'a> Note<'a> {
     }
 
     /// A try begins.
-    pub(super) fn attempt(&mut self, attempt: &Attempt<'_>) {
+    pub(super) fn attempt(&mut self, attempt: &Attempt<'_>, now: Instant) {
         if self.log.is_some() {
             self.backend = Some(Arc::clone(attempt.lease.backend()));
         }
-        self.tries.begin(attempt.choice);
-        (self.connected, self.heard) = (None, None);
+        self.course.last = Some(choice(attempt, now));
+        (self.course.marks.connected, self.course.marks.heard) = (None, None);
+    }
+
+    /// Its backend has been reached.
+    pub(super) fn connect(&mut self, now: Instant) {
+        self.course.marks.connected = Some(now);
     }
 
     /// The head of a response is there, so long after the request had been sent.
     pub(super) fn hear(&mut self, now: Instant, sent_at: Instant, took: Duration) {
-        self.heard = Some(now);
+        self.course.marks.heard = Some(now);
         // A subtraction of instants costs as much as all the rest of counting: most requests need no second one.
-        self.first_byte = match self.connected {
+        self.first_byte = match self.course.marks.connected {
             Some(connected) if connected != sent_at => now.saturating_duration_since(connected),
             _ => took,
         };
@@ -78,14 +76,16 @@ impl<'a> Note<'a> {
 
     /// It waits in the queue from now on.
     pub(super) fn queue(&mut self, now: Instant) {
-        (self.queued, self.backend) = (Some(now), None);
-        (self.connected, self.heard) = (None, None);
+        self.backend = None;
+        let waited = self.course.marks.waited;
+        self.course.marks = Marks { queued: Some(now), waited, connected: None, heard: None };
     }
 
     /// It has left the queue for a backend.
     pub(super) fn leave_queue(&mut self, now: Instant) {
-        let since = self.queued.take();
-        self.waited += since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        let since = self.course.marks.queued.take();
+        self.course.marks.waited +=
+            since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
     }
 
     /// All that has been written so far, but `body` bytes, are heads.
@@ -95,31 +95,26 @@ impl<'a> Note<'a> {
         }
     }
 
-    /// When it came to which phase.
-    #[inline]
-    pub(super) fn marks(&self) -> Marks {
-        Marks { queued: self.queued, waited: self.waited, connected: self.connected, heard: self.heard }
-    }
-
     /// Counts the phases that it went through. Those that took no time at all were none: a connection that was kept is
     /// there at once, and most do not wait.
     pub(super) fn count_phases(&self, phases: Phases<'_>, arrival: Arrival, ended: Instant, whole: Duration) {
         let between = |from: Instant, to: Instant| to.saturating_duration_since(from);
-        let mut waited = self.waited;
-        if let Some(since) = self.queued {
+        let marks = &self.course.marks;
+        let mut waited = marks.waited;
+        if let Some(since) = marks.queued {
             waited += between(since, ended);
         }
         if !waited.is_zero() {
             phases.took(Phase::Queue, waited);
         }
-        let Some(connected) = self.connected else { return };
+        let Some(connected) = marks.connected else { return };
         if connected > arrival.complete {
             let reached = between(arrival.complete, connected).saturating_sub(waited);
             if !reached.is_zero() {
                 phases.took(Phase::Connect, reached);
             }
         }
-        if let Some(heard) = self.heard {
+        if let Some(heard) = marks.heard {
             phases.took(Phase::FirstByte, self.first_byte);
             // Most heads come in one piece and find a connection at hand: then no instants need be subtracted.
             let transfer = match connected == arrival.began {
@@ -132,11 +127,12 @@ impl<'a> Note<'a> {
 
     /// Who ended it, and in which phase.
     fn termination(&self, fault: Option<Fault>, cut: bool) -> [u8; 2] {
-        let phase = match (&self.backend, self.connected, self.heard) {
+        let marks = &self.course.marks;
+        let phase = match (&self.backend, marks.connected, marks.heard) {
             (_, _, Some(_)) => b'D',
             (_, Some(_), _) => b'H',
             (Some(_), ..) => b'C',
-            (None, ..) if self.queued.is_some() => b'Q',
+            (None, ..) if marks.queued.is_some() => b'Q',
             (None, ..) => b'R',
         };
         let Some(fault) = fault else { return if cut { [b'K', phase] } else { *b"--" } };
@@ -222,8 +218,8 @@ impl Exchange<'_> {
             bytes_out: written.saturating_sub(note.start[1]),
             head_out: note.head_out,
             retries: self.retries,
-            hedge: note.hedge.unwrap_or_default(),
-            times: note.marks().times(self.arrival.began, self.arrival.complete, self.now, backend.is_some()),
+            hedge: note.course.hedge.unwrap_or_default(),
+            times: note.course.marks.times(self.arrival, self.now, backend.is_some()),
             termination: note.termination(fault, cut),
             load: load(self.worker, log, self.listener, pool, backend),
         };

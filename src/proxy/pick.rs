@@ -11,7 +11,7 @@ use super::stick;
 use crate::backend::{Lease, Moment};
 use crate::balance::{Balancer, Pick};
 use crate::http::{Body, RequestHead};
-use crate::recent::{Choice, Why};
+use crate::recent::Why;
 use crate::resilience::{Cause, Failure};
 use crate::roster::Trial;
 use crate::snapshot::{Member, Pool, Roster, Route, ejection};
@@ -36,8 +36,10 @@ pub(super) struct Attempt<'p> {
     /// The backend, as the pool's file describes it.
     pub(super) member: &'p Member,
     pub(super) connect_timed_out: bool,
-    /// Why this backend, for those who ask later.
-    pub(super) choice: Choice,
+    /// Why this backend.
+    pub(super) why: Why,
+    /// Health was ignored.
+    pub(super) panics: bool,
     /// It finds out whether an ejected backend is well again.
     pub(super) is_trial: bool,
     /// The backend's place among the pool's members.
@@ -48,12 +50,12 @@ pub(super) struct Attempt<'p> {
 }
 
 impl<'p> Attempt<'p> {
-    fn new(lease: Lease, member: &'p Member, place: usize, now: Instant) -> Self {
-        let (backend, why) = (member.tag, Why::Algorithm);
+    fn new(lease: Lease, member: &'p Member, place: usize) -> Self {
         Self {
             lease,
             member,
-            choice: Choice { backend, why, priority: 0, panics: false, at: now },
+            why: Why::Algorithm,
+            panics: false,
             connect_timed_out: false,
             is_trial: false,
             place,
@@ -159,7 +161,7 @@ impl<'p> Hand for Leases<'p> {
     #[inline]
     fn take(&mut self, place: usize, limit: u32, now: Instant) -> Option<Attempt<'p>> {
         let member = self.0.members.get(place)?;
-        Lease::take(&member.backend, limit, now).map(|lease| Attempt::new(lease, member, place, now))
+        Lease::take(&member.backend, limit, now).map(|lease| Attempt::new(lease, member, place))
     }
 
     fn attempt(&mut self, place: usize, now: Instant) -> Option<Attempt<'p>> {
@@ -255,8 +257,7 @@ impl Exchange<'_> {
         let mut random = self.worker.random.borrow_mut();
         let (mut attempt, why) =
             choose(&mut Leases(pool), (pool, &roster), &*roster.balancer, &wish, tried, &mut random)?;
-        let (priority, panics) = (roster.priority.unwrap_or(0), roster.panics);
-        attempt.choice = Choice { why, priority, panics, ..attempt.choice };
+        (attempt.why, attempt.panics) = (why, roster.panics);
         Ok(attempt)
     }
 
@@ -269,8 +270,8 @@ impl Exchange<'_> {
         own: &mut Option<Box<Connection>>,
     ) -> Result<Attempt<'p>, Fault> {
         if let Some(lease) = Lease::take(&member.backend, member.limit, self.now) {
-            let mut attempt = Attempt::new(lease, member, place, self.now);
-            attempt.choice.why = Why::Login;
+            let mut attempt = Attempt::new(lease, member, place);
+            attempt.why = Why::Login;
             return Ok(attempt);
         }
         if let Some(connection) = own.take() {

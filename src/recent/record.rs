@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 use super::names::Tag;
-use crate::access::{Marks, Times};
+use crate::access::{Arrival, Marks, Times};
 use crate::http::{Method, Version};
 
 /// Octets of an id that are kept; of a longer one the beginning, and a sum by which it is found all the same.
@@ -39,6 +39,28 @@ impl<const N: usize> Text<N> {
         self.bytes[..length].copy_from_slice(&text[..length]);
         self.length = length as u8;
         self.cut = length < text.len();
+    }
+
+    /// The same of a text that mostly has just `M` octets, which is a quarter of the work.
+    #[inline]
+    pub fn set_usual<const M: usize>(&mut self, text: &[u8]) {
+        match (text.as_array::<M>(), self.bytes.first_chunk_mut::<M>()) {
+            (Some(text), Some(bytes)) => {
+                *bytes = *text;
+                (self.length, self.cut) = (M as u8, false);
+            }
+            _ => self.set(text),
+        }
+    }
+
+    /// Puts more behind it, as far as there is room. Says whether there was.
+    pub fn push(&mut self, more: &[u8]) -> bool {
+        let begin = usize::from(self.length);
+        let length = more.len().min(N - begin);
+        self.bytes[begin..begin + length].copy_from_slice(&more[..length]);
+        self.length += length as u8;
+        self.cut |= length < more.len();
+        !self.cut
     }
 
     /// What was kept of it.
@@ -100,15 +122,48 @@ pub struct Try {
     pub end: End,
 }
 
-impl Try {
+/// The tries before the last one.
+#[derive(Debug, Clone, Default)]
+pub struct Earlier {
+    /// The first of them, in their order.
+    pub tries: Vec<Try>,
+    /// How many are not among these, for there were too many.
+    pub left_out: u32,
+}
+
+impl Earlier {
     /// Adds one, or counts it where there are too many. The first ones stay: they say how it began.
-    pub fn push(tries: &mut Vec<Self>, left_out: &mut u32, one: Self) {
-        if tries.len() < MAX_EARLIER {
-            tries.push(one);
+    pub fn push(&mut self, one: Try) {
+        if self.tries.len() < MAX_EARLIER {
+            self.tries.push(one);
         } else {
-            *left_out += 1;
+            self.left_out += 1;
         }
     }
+}
+
+/// Where a request came and went, by name.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Place {
+    /// The listener.
+    pub listener: Tag,
+    /// The route that took it.
+    pub route: Tag,
+    /// Its pool.
+    pub pool: Tag,
+    /// The pool's balancing algorithm.
+    pub balance: Tag,
+}
+
+/// How far a request came. Copied whole: that costs a third of what its parts would.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Course {
+    /// When it came to which phase.
+    pub marks: Marks,
+    /// The last try; `None`: none was made after the earlier ones.
+    pub last: Option<Choice>,
+    /// Which of two tries beside each other gave the answer.
+    pub hedge: Option<&'static str>,
 }
 
 /// What of a query is shown.
@@ -125,14 +180,12 @@ pub enum Query {
 pub struct Record {
     /// X-Request-Id; set by the ring.
     pub(super) id: Text<ID>,
-    /// When its first byte was there.
-    pub began: Instant,
-    /// When its head had been read.
-    pub complete: Instant,
+    /// When it came.
+    pub arrival: Arrival,
     /// When all was over.
     pub ended: Instant,
-    /// When it came to which phase.
-    pub marks: Marks,
+    /// How far it came.
+    pub course: Course,
     /// The client, as `trusted_proxies` give it.
     pub client: IpAddr,
     /// The method, by name where it is known.
@@ -147,30 +200,18 @@ pub struct Record {
     pub query: Query,
     /// The host that was asked for.
     pub host: Text<HOST>,
-    /// The listener.
-    pub listener: Tag,
-    /// The route that took it.
-    pub route: Tag,
-    /// Its pool.
-    pub pool: Tag,
-    /// The pool's balancing algorithm.
-    pub algorithm: &'static str,
-    /// The last try; `None`: none followed the earlier ones.
-    pub last: Option<Choice>,
-    /// The status of the backend's answer in that; 0: there was none.
+    /// Where it came and went.
+    pub place: Place,
+    /// The status of the backend's answer in the last try; 0: there was none.
     pub answered: u16,
     /// The tries before.
-    pub earlier: Vec<Try>,
-    /// Tries that are not among them, for there were too many.
-    pub left_out: u32,
+    pub earlier: Option<Box<Earlier>>,
     /// What the client got; 0: nothing, 499: it had left.
     pub code: u16,
     /// Why, in one word, where we answered ourselves or broke off; else empty.
     pub reason: &'static str,
     /// Further tries.
     pub retries: u32,
-    /// Which of two tries beside each other gave the answer; empty where there was one.
-    pub hedge: &'static str,
 }
 
 // docs/operating.md says how much memory they take.
@@ -184,10 +225,9 @@ impl Record {
     pub(super) fn blank(now: Instant) -> Self {
         Self {
             id: Text::EMPTY,
-            began: now,
-            complete: now,
+            arrival: Arrival { began: now, complete: now },
             ended: now,
-            marks: Marks::default(),
+            course: Course::default(),
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             method: Method::Other,
             verb: Text::EMPTY,
@@ -195,18 +235,12 @@ impl Record {
             target: Text::EMPTY,
             query: Query::Masked,
             host: Text::EMPTY,
-            listener: Tag::NONE,
-            route: Tag::NONE,
-            pool: Tag::NONE,
-            algorithm: "",
-            last: None,
+            place: Place::default(),
             answered: 0,
-            earlier: Vec::new(),
-            left_out: 0,
+            earlier: None,
             code: 0,
             reason: "",
             retries: 0,
-            hedge: "",
         }
     }
 
@@ -217,8 +251,8 @@ impl Record {
 
     /// How long the phases took.
     pub fn times(&self) -> Times {
-        let placed = self.last.is_some() || !self.earlier.is_empty();
-        self.marks.times(self.began, self.complete, self.ended, placed)
+        let placed = self.course.last.is_some() || self.earlier.is_some();
+        self.course.marks.times(self.arrival, self.ended, placed)
     }
 
     /// How the last try ended.

@@ -7,6 +7,9 @@ use super::record::Record;
 /// Records of one id that are told, the newest ones: clients may choose ids, and one may choose the same for all.
 pub const MAX_FOUND: usize = 20;
 
+/// Octets of an id that we have made.
+const OURS: usize = 32;
+
 /// The last requests of one worker.
 #[derive(Debug)]
 pub struct Ring {
@@ -80,7 +83,7 @@ impl Ring {
         }
         *self.sums.get_mut(at)? = sum(id);
         let record = self.records.get_mut(at)?;
-        record.id.set(id);
+        record.id.set_usual::<OURS>(id);
         Some(record)
     }
 
@@ -139,7 +142,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::recent::{Choice, End, MAX_EARLIER, Tag, Try, Why};
+    use crate::recent::{Choice, Earlier, End, MAX_EARLIER, Tag, Try, Why};
 
     fn of(capacity: usize) -> (Ring, Instant) {
         let now = Instant::now();
@@ -230,7 +233,8 @@ mod tests {
     #[test]
     fn an_id_is_found_whole_and_by_nothing_else() {
         let (mut ring, _) = of(10);
-        let ids = ["a".to_owned(), "a".repeat(8), "a".repeat(64), "a".repeat(65), "a".repeat(128)];
+        let ids =
+            ["a".to_owned(), "a".repeat(8), "a".repeat(32), "a".repeat(64), "a".repeat(65), "a".repeat(128)];
         for id in &ids {
             ring.next(id.as_bytes()).unwrap();
         }
@@ -240,7 +244,7 @@ mod tests {
             let told = found.records[0].id();
             assert_eq!((told.bytes().len(), told.is_cut()), (id.len().min(64), id.len() > 64));
         }
-        for length in [0, 2, 7, 9, 63, 66, 127, 129] {
+        for length in [0, 2, 7, 9, 31, 33, 63, 66, 127, 129] {
             assert_eq!(ring.find("a".repeat(length).as_bytes()).matches, 0, "{length}");
         }
     }
@@ -252,14 +256,18 @@ mod tests {
         record.target.set(&[b'x'; 500]);
         record.host.set(b"short");
         record.verb.set(b"");
+        assert!(record.verb.push(b"0123456789") && record.verb.push(b"abcdef") && record.verb.push(b""));
+        assert_eq!((record.verb.bytes(), record.verb.is_cut()), (&b"0123456789abcdef"[..], false));
+        assert!(!record.verb.push(b"g") && record.verb.is_cut());
+        record.verb.set(b"");
         assert_eq!((record.target.bytes(), record.target.is_cut()), (&[b'x'; 128][..], true));
         assert_eq!((record.host.bytes(), record.host.is_cut()), (&b"short"[..], false));
         assert_eq!((record.verb.bytes(), record.verb.is_cut()), (&b""[..], false));
         let choice = Choice { backend: Tag::NONE, why: Why::Algorithm, priority: 0, panics: false, at: now };
-        let (mut tries, mut left_out) = (Vec::new(), 0);
+        let mut earlier = Earlier::default();
         for _ in 0..MAX_EARLIER + 3 {
-            Try::push(&mut tries, &mut left_out, Try { choice, ended: now, end: End::Failed("reset") });
+            earlier.push(Try { choice, ended: now, end: End::Failed("reset") });
         }
-        assert_eq!((tries.len(), left_out), (MAX_EARLIER, 3));
+        assert_eq!((earlier.tries.len(), earlier.left_out), (MAX_EARLIER, 3));
     }
 }

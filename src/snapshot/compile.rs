@@ -22,7 +22,7 @@ use crate::config;
 use crate::http::{HeadLimits, HeadPolicy, OWN_ERRORS};
 use crate::observe::{CertificateLabel, Metrics};
 use crate::queue::Queue;
-use crate::recent::Names;
+use crate::recent::{Names, Place};
 use crate::resilience::RetryBudget;
 use crate::route::{Host, Rule, Table};
 use crate::tls::TicketKeys;
@@ -129,7 +129,6 @@ fn compile_pool(
     let roster = Roster::compile(&selection, &squad, algorithm, settings, &memory);
     Pool {
         name: pool.name.as_str().into(),
-        tag: names.tag(&pool.name),
         algorithm,
         settings,
         key: compile_key(algorithm.key, &pool.hash_key),
@@ -279,7 +278,7 @@ impl Listeners<'_> {
             tls_timeout: listener.timeouts.tls,
             https_redirect: listener.https_redirect,
             name: listener.name.as_str().into(),
-            tag: self.names.tag(&listener.name),
+            place: Place { listener: self.names.tag(&listener.name), ..Place::default() },
             bind: listener.bind.clone(),
             routes: self.table(index, listener),
             default,
@@ -353,10 +352,16 @@ impl Listeners<'_> {
         pool: usize,
         route: Option<&config::Route>,
     ) -> Route {
+        let (pool, tag) = (&self.pools[pool], |name: &str| self.names.tag(name));
         Route {
             name: name.into(),
-            tag: self.names.tag(name),
-            pool: Arc::clone(&self.pools[pool]),
+            place: Place {
+                listener: tag(&listener.name),
+                route: tag(name),
+                pool: tag(&pool.name),
+                balance: tag(pool.algorithm.name),
+            },
+            pool: Arc::clone(pool),
             timeout: route.and_then(|route| route.timeout),
             access_log: route.is_none_or(|route| route.access_log),
             class: route.map(|route| rules::class(route.priority)).unwrap_or_default(),

@@ -14,7 +14,7 @@ use crate::access::Log;
 use crate::http::{HeadLimits, HeadPolicy};
 use crate::observe::{ListenerSeries, RouteSeries};
 use crate::queue::Class;
-use crate::recent::Tag;
+use crate::recent;
 use crate::route::Table;
 use crate::trace::Tracer;
 
@@ -23,8 +23,8 @@ use crate::trace::Tracer;
 pub struct Listener {
     /// Its name.
     pub name: Arc<str>,
-    /// Stands for its name.
-    pub tag: Tag,
+    /// Of what no route takes, for records.
+    pub place: recent::Place,
     /// Where it listens, as configured.
     pub bind: Vec<SocketAddr>,
     /// The routes that can apply to it.
@@ -139,8 +139,8 @@ impl Listener {
 pub struct Route {
     /// Its name.
     pub name: Arc<str>,
-    /// Stands for its name.
-    pub tag: Tag,
+    /// Where it leads, for records.
+    pub place: recent::Place,
     /// Who serves it.
     pub pool: Arc<Pool>,
     /// The whole request; `None`: no bound.

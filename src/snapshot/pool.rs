@@ -26,8 +26,6 @@ use crate::upstream::Protocol;
 pub struct Pool {
     /// Its name.
     pub name: Arc<str>,
-    /// Stands for its name.
-    pub tag: Tag,
     /// How one of its backends is picked.
     pub algorithm: &'static Algorithm,
     /// What the file asks of it beyond its name.

@@ -273,6 +273,34 @@ fn why_a_backend_was_picked_is_told() {
     assert_eq!(newest(&daemon, &id_of(&get(daemon.web, "/")))["tries"][0]["priority"], 3);
 }
 
+#[test]
+fn that_health_was_ignored_is_told() {
+    let well = Origin::answering("well");
+    let lines = "panic_threshold = 0.9\nhealth.type = \"tcp\"\nhealth.interval = \"100ms\"";
+    let daemon = Daemon::start(&over(&[nowhere(), well.address]).pool(lines));
+    until("half are too few", || (daemon.metric("equipoise_pool_panic", &[]) == 1.0).then_some(()));
+    let told = newest(&daemon, &id_of(&get(daemon.web, "/")));
+    assert_eq!((&told["tries"][0]["panic"], &told["status"]), (&true.into(), &200.into()), "{told:#}");
+}
+
+#[test]
+fn what_is_ended_from_outside_is_told() {
+    let gate = Gate::default();
+    let (old, new) = (Origin::holding(&gate), Origin::answering("new"));
+    let config = |origin: &Origin| {
+        over(&[origin.address]).listener(TRUSTED).server("workers = 1\ndrain_timeout = \"100ms\"")
+    };
+    let daemon = Daemon::start(&config(&old));
+    let mut wire = connect(daemon.web);
+    wire.send("GET /held HTTP/1.1\r\nHost: x\r\nX-Request-Id: held\r\n\r\n").unwrap();
+    until("it is there", || (old.in_flight() == 1).then_some(()));
+    daemon.reload(&config(&new));
+    let told = newest(&daemon, "held");
+    assert_eq!((&told["status"], &told["reason"]), (&Value::Null, &"ended".into()), "{told:#}");
+    assert_eq!(tries(&told), [(old.address.to_string(), "ended".to_owned())]);
+    gate.open();
+}
+
 /// GETs after which the pool knows how long its answers take.
 const KNOWN: usize = 160;
 
