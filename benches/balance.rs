@@ -1,5 +1,6 @@
 //! One pick of each algorithm of the registry among 4, 64 and 1,024 candidates of mixed weights: by one worker, and by two
-//! at once, who share what the algorithm keeps for the process. Hashing also with a bound on the load.
+//! at once, who share what the algorithm keeps for the process. Hashing also with a bound on the load; what takes turns among
+//! equals also where all are.
 //!
 //! What is counted is processor time of the thread that picks, so that a machine that is busy otherwise tells the same.
 
@@ -22,20 +23,32 @@ criterion_group!(benches, picks);
 criterion_main!(benches);
 
 fn picks(criterion: &mut Criterion) {
+    let begun = Instant::now();
     for algorithm in REGISTRY {
-        group(criterion, algorithm.name, algorithm, Settings::default());
+        group(criterion, algorithm.name, algorithm, Settings::default(), &|count| busy(count, begun));
     }
     let bounded = Settings { balance_factor: Some(1.25) };
     if let Some(hash) = find("hash") {
-        group(criterion, "hash, factor 1.25", hash, bounded);
+        group(criterion, "hash, factor 1.25", hash, bounded, &|count| busy(count, begun));
+    }
+    for name in ["least-connections", "least-response-time"] {
+        if let Some(algorithm) = find(name) {
+            let name = format!("{name}, all equal");
+            group(criterion, &name, algorithm, Settings::default(), &|count| {
+                (equal(count, begun), Vec::new())
+            });
+        }
     }
 }
 
-fn group(criterion: &mut Criterion, name: &str, algorithm: &Algorithm, settings: Settings) {
+/// Makes so many candidates, and holds what is in flight at them.
+type Make<'a> = &'a dyn Fn(u16) -> (Vec<Candidate>, Vec<Lease>);
+
+fn group(criterion: &mut Criterion, name: &str, algorithm: &Algorithm, settings: Settings, make: Make<'_>) {
     let begun = Instant::now();
     let mut group = criterion.benchmark_group(name);
     for count in [4, 64, 1_024] {
-        let (candidates, _leases) = candidates(count, begun);
+        let (candidates, _leases) = make(count);
         let balancer = (algorithm.build)(&candidates, &Arc::new(Memory::default()), settings);
         let mut worker = Worker::new(1, begun);
         group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
@@ -96,26 +109,33 @@ fn processor_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-fn candidates(count: u16, now: Instant) -> (Vec<Candidate>, Vec<Lease>) {
+/// Of mixed weights and as in a pool at work: a failure now and then, and requests in flight.
+fn busy(count: u16, now: Instant) -> (Vec<Candidate>, Vec<Lease>) {
     let mut leases = Vec::new();
-    let candidates = (0..count)
-        .map(|number| {
-            let identity = Identity {
-                pool: Arc::from("bench"),
-                name: Arc::from(format!("app{number}")),
-                address: Arc::from(format!("10.0.{}.{}:80", number / 256, number % 256)),
-            };
-            let backend = Backend::new(identity, true);
-            backend.latency().record(Duration::from_micros(200 + 7 * u64::from(number)), now);
-            // As in a pool at work: a failure now and then, and requests in flight.
-            if number % 8 == 3 {
-                backend.latency().record_failure(Duration::from_micros(90), now);
-            }
-            for _ in 0..number % 3 {
-                leases.extend(Lease::take(&backend, 0, now));
-            }
-            Candidate { backend, weight: number % 4 + 1, limit: 0 }
-        })
-        .collect();
+    let mut candidates = equal(count, now);
+    for (number, candidate) in candidates.iter_mut().enumerate() {
+        if number % 8 == 3 {
+            candidate.backend.latency().record_failure(Duration::from_micros(90), now);
+        }
+        for _ in 0..number % 3 {
+            leases.extend(Lease::take(&candidate.backend, 0, now));
+        }
+        candidate.weight = number as u16 % 4 + 1;
+    }
     (candidates, leases)
+}
+
+/// That have nothing to do and answer about as fast.
+fn equal(count: u16, now: Instant) -> Vec<Candidate> {
+    let candidate = |number: u16| {
+        let identity = Identity {
+            pool: Arc::from("bench"),
+            name: Arc::from(format!("app{number}")),
+            address: Arc::from(format!("10.0.{}.{}:80", number / 256, number % 256)),
+        };
+        let backend = Backend::new(identity, true);
+        backend.latency().record(Duration::from_micros(200 + 7 * u64::from(number)), now);
+        Candidate { backend, weight: 1, limit: 0 }
+    };
+    (0..count).map(candidate).collect()
 }

@@ -27,6 +27,7 @@ mod round_robin;
 mod shares;
 #[cfg(test)]
 mod tests;
+mod tied;
 mod turns;
 
 pub use hash::{address_key, key};

@@ -53,6 +53,10 @@ const LOST_MAX: Duration = Duration::from_secs(5);
 /// The smallest average in µs: 0.0 is «none».
 const AVERAGE_MIN: f32 = 0.001;
 
+/// After so many ticks nothing is left: less than 1e-15. Later numbers get so small that processors take ten times as long
+/// with each.
+const FORGOTTEN: u32 = ticks(MEMORY) * 64;
+
 /// How long a pool's median serves.
 const NORM_AGE: Duration = Duration::from_millis(100);
 
@@ -188,6 +192,13 @@ impl Latency {
         Some(norm_us + (towards(norm_us, held, now) - norm_us) * belief)
     }
 
+    /// Whether at its last answer its average was within this factor of `norm_us`, and it has not failed of late. One that
+    /// never answered is as it is usual.
+    pub fn is_within(&self, factor: f32, norm_us: f32) -> bool {
+        let is_near = |held: Held| held.value < norm_us * factor && held.value * factor > norm_us;
+        self.failing.get().is_none() && self.average.get().is_none_or(is_near)
+    }
+
     /// The average time of an answer as it was at the last one.
     pub fn last_average_us(&self) -> Option<f32> {
         self.average.get().map(|held| held.value)
@@ -255,10 +266,14 @@ fn lost_left(held: Held, usual_us: f32, now: Moment) -> f32 {
 /// What is left after `age` ticks of what falls to about 1/e in [`MEMORY`]: (1 + x/32)^-32 in place of e^-x,
 /// because a pick looks at many and an exponential function takes as long as all the rest of one.
 pub(super) fn faded(age: u32) -> f32 {
-    let step = 1.0 + age as f32 / (ticks(MEMORY) * 32) as f32;
-    let power_4 = step * step * (step * step);
+    const WHOLE: f32 = (ticks(MEMORY) * 32) as f32;
+    if age >= FORGOTTEN {
+        return 0.0;
+    }
+    let part = WHOLE / (WHOLE + age as f32);
+    let power_4 = part * part * (part * part);
     let power_16 = power_4 * power_4 * (power_4 * power_4);
-    1.0 / (power_16 * power_16)
+    power_16 * power_16
 }
 
 fn micros(time: Duration) -> f32 {

@@ -41,9 +41,9 @@ impl Bound {
     /// Whether the candidate stays within its bound if it takes one more, where `total` are in flight.
     pub(super) fn has_room(&self, candidate: &Candidate, total: u64) -> bool {
         let share = self.factor_per_weight * f64::from(candidate.weight.max(1));
+        // One more is at most the bound rounded up where as many as now are fewer than it is: nothing has to be rounded.
         // What is whole but for the rounding of floats is not rounded up to one more.
-        let most = (share * (total + 1) as f64 - 1e-9).ceil();
-        f64::from(candidate.backend.in_flight()) + 1.0 <= most
+        f64::from(candidate.backend.in_flight()) < share * (total + 1) as f64 - 1e-9
     }
 
     /// What is in flight at these candidates; of many, as it was when somebody looked within the last millisecond.

@@ -24,13 +24,12 @@ impl Choices {
     /// Fullness is looked at here and not only when the lease is taken, because a pool of 1,024 full
     /// backends would otherwise cost 1,024 picks, each longer than the last, before its 503.
     pub(super) fn is_open(&self, index: usize, tried: &[usize]) -> bool {
-        let Some(candidate) = self.0.get(index) else { return false };
-        !tried.contains(&index) && candidate.backend.has_room(candidate.limit)
+        self.0.get(index).is_some_and(|candidate| is_open(candidate, index, tried))
     }
 
     /// The open candidates and their indexes.
     pub(super) fn open<'a>(&'a self, tried: &'a [usize]) -> impl Iterator<Item = (usize, &'a Candidate)> {
-        self.0.iter().enumerate().filter(|(index, _)| self.is_open(*index, tried))
+        self.0.iter().enumerate().filter(|(index, candidate)| is_open(candidate, *index, tried))
     }
 
     /// The first open candidate at or after `start`, around the end.
@@ -38,4 +37,8 @@ impl Choices {
         let len = self.len();
         (start..len).chain(0..start.min(len)).find(|index| self.is_open(*index, tried))
     }
+}
+
+fn is_open(candidate: &Candidate, index: usize, tried: &[usize]) -> bool {
+    !tried.contains(&index) && candidate.backend.has_room(candidate.limit)
 }

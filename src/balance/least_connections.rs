@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 
 use super::draws::{SCANNED_MAX, best_drawn};
 use super::random::Lots;
+use super::tied::Tied;
 use super::turns::Turns;
 use super::{Algorithm, Balancer, Candidate, KeySource, Memory, Pick, Settings, norm};
 use crate::backend::Moment;
@@ -52,17 +53,27 @@ impl Balancer for LeastConnections {
         if choices.len() > SCANNED_MAX {
             return best_drawn(&self.lots, pick, |candidate| Load::of(candidate, now).with_one_more());
         }
-        let loads = || choices.open(pick.tried).map(|(index, candidate)| (index, Load::of(candidate, now)));
-        let (lightest, least) =
-            loads().reduce(|best, next| if next.1.is_less_than(best.1) { next } else { best })?;
-        let idle = loads().all(|(_, load)| load.in_flight == 0);
+        let mut least: Option<Load> = None;
+        let (mut tied, mut open, mut idle) = (Tied::default(), Tied::default(), true);
+        for (index, candidate) in choices.open(pick.tried) {
+            let load = Load::of(candidate, now);
+            (open, idle) = (open.and(index), idle && load.in_flight == 0);
+            (least, tied) = match least {
+                Some(least) if least.is_less_than(load) => (Some(least), tied),
+                Some(least) if !load.is_less_than(least) => (Some(least), tied.and(index)),
+                _ => (Some(load), Tied::only(index)),
+            };
+        }
+        let tied = if idle { open } else { tied };
+        if !tied.are_several() {
+            // Nobody's turn: every write takes the counter from the core that wrote it last.
+            return tied.first();
+        }
         let turn = self.memory.turn.fetch_add(1, Ordering::Relaxed);
-        let tied = |index: usize| {
-            let load = choices.list().get(index).map(|candidate| Load::of(candidate, now));
-            load.is_some_and(|load| idle || !least.is_less_than(load)) && choices.is_open(index, pick.tried)
+        // In an order that is walked one of tiny weight may not come for long.
+        let Some((ahead, index)) = self.turns.seek(turn, |index| tied.holds(index)) else {
+            return tied.first();
         };
-        // Others moved the counts between the two looks where nobody is tied any more.
-        let Some((ahead, index)) = self.turns.seek(turn, tied) else { return Some(lightest) };
         // The turns of the busier ones are over: left standing, they would all fall to their successor.
         if ahead > 0 {
             self.memory.turn.fetch_add(ahead, Ordering::Relaxed);

@@ -15,9 +15,10 @@ use std::time::Duration;
 
 use super::draws::{SCANNED_MAX, best_drawn};
 use super::random::Lots;
+use super::tied::Tied;
 use super::turns::Turns;
 use super::{Algorithm, Balancer, Candidate, KeySource, Memory, Pick, Settings, norm};
-use crate::backend::Moment;
+use crate::backend::{Latency, Moment};
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "least-response-time",
@@ -97,24 +98,24 @@ impl Balancer for LeastResponseTime {
 
 impl LeastResponseTime {
     fn scan(&self, pick: &Pick<'_>, norm_us: f32, now: Moment) -> Option<usize> {
-        let turn = self.memory.turn.fetch_add(1, Ordering::Relaxed);
-        let start = self.turns.at(turn)?;
-        let (before, after) = self.lots.choices.list().split_at_checked(start)?;
-        let indexed = after.iter().zip(start..).chain(before.iter().zip(0..));
-        let mut best: Option<(f32, u64, usize)> = None;
-        for (ahead, (candidate, index)) in indexed.enumerate() {
-            if !self.lots.choices.is_open(index, pick.tried) {
-                continue;
-            }
+        let (mut least, mut tied) = (f32::INFINITY, Tied::default());
+        for (index, candidate) in self.lots.choices.open(pick.tried) {
             let cost = cost(candidate, norm_us, now);
-            if best.is_none_or(|(least, ..)| cost < least) {
-                best = Some((cost, ahead as u64, index));
+            if cost < least {
+                (least, tied) = (cost, Tied::only(index));
+            } else if cost == least {
+                tied = tied.and(index);
             }
         }
-        let (_, ahead, index) = best?;
+        if !tied.are_several() {
+            // Nobody's turn: every write takes the counter from the core that wrote it last.
+            return tied.first();
+        }
+        let turn = self.memory.turn.fetch_add(1, Ordering::Relaxed);
+        let (ahead, index) = tied.next(self.turns.at(turn)?, self.lots.choices.len())?;
         // The turns of the costlier ones are over: left standing, they would all fall to their successor.
         if ahead > 0 {
-            self.memory.turn.fetch_add(ahead, Ordering::Relaxed);
+            self.memory.turn.fetch_add(ahead as u64, Ordering::Relaxed);
         }
         Some(index)
     }
@@ -129,12 +130,17 @@ impl LeastResponseTime {
 }
 
 fn cost(candidate: &Candidate, norm_us: f32, now: Moment) -> f32 {
-    let latency = candidate.backend.latency();
-    let usual_us = latency.average_us(norm_us, now).unwrap_or(norm_us);
-    let age_us = (latency.mean_age_us(now) * AGE_PART).min(norm_us * AGE_MAX);
-    let mut time_us = usual_us.max(age_us) * (1.0 + FAILURE_COST * latency.failing(now));
-    if time_us < norm_us * ALIKE && time_us * ALIKE > norm_us {
-        time_us = norm_us;
-    }
+    let time_us = time_us(candidate.backend.latency(), norm_us, now);
     time_us * (candidate.backend.in_flight() as f32 + 1.0) / f32::from(candidate.weight.max(1))
+}
+
+fn time_us(latency: &Latency, norm_us: f32, now: Moment) -> f32 {
+    let age_us = latency.mean_age_us(now) * AGE_PART;
+    // Nearly everybody nearly always: what has been forgotten since the last answer would only bring it nearer.
+    if latency.is_within(ALIKE, norm_us) && age_us < norm_us * ALIKE {
+        return norm_us;
+    }
+    let usual_us = latency.average_us(norm_us, now).unwrap_or(norm_us);
+    let time_us = usual_us.max(age_us.min(norm_us * AGE_MAX)) * (1.0 + FAILURE_COST * latency.failing(now));
+    if time_us < norm_us * ALIKE && time_us * ALIKE > norm_us { norm_us } else { time_us }
 }
