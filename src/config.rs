@@ -46,8 +46,8 @@ pub struct Vocabulary<'a> {
     pub listener_tls: fn(&ListenerTls) -> Vec<TlsFlaw>,
     /// Looks into those of a `[pool.NAME.tls]`; the backends' addresses are given too.
     pub pool_tls: fn(&PoolTls, &[&str]) -> Vec<TlsFlaw>,
-    /// Why spans cannot be sent to such a URL; `None`: they can.
-    pub otlp: fn(&str) -> Option<String>,
+    /// Why spans cannot be sent to such a URL, whose certificate these sign if any are given; `None`: they can.
+    pub otlp: fn(&str, Option<&[u8]>) -> Option<TlsFlaw>,
 }
 
 /// What came of reading a file.

@@ -107,7 +107,7 @@ pub enum StartError {
         error: std::io::Error,
     },
     /// The thread that exports spans cannot be started.
-    #[error("[tracing] otlp: cannot start its thread: {0}")]
+    #[error("[tracing] otlp: cannot be served: {0}")]
     Traces(std::io::Error),
 }
 

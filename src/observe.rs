@@ -40,7 +40,8 @@ pub use happenings::{Happening, Happenings, MAX_HAPPENINGS};
 pub use histogram::{Distribution, EXPORTED_BOUNDS, Histogram};
 pub use journal::{Foreign, Journal};
 pub use label::{
-    CLIENT_LEFT, CheckResult, Ejection, Handshake, MethodLabel, Outcome, Phase, Reason, RetryReason,
+    CLIENT_LEFT, CheckResult, Ejection, ExportFailure, Handshake, MethodLabel, Outcome, Phase, Reason,
+    RetryReason,
 };
 pub use ledger::{Availability, Ledger, MAX_OUTAGES, Outage, Stamp, Standing};
 pub use metrics::Metrics;

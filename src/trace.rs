@@ -1,13 +1,14 @@
 //! Traces of requests: what W3C's Trace Context says of them, and the spans that are exported.
 //!
 //! [`Context`] reads and writes `traceparent`; pure. [`Trace`] holds what is known of a request that is recorded, once it has
-//! ended. [`Exporter`] takes it without a wait and sends it on from a thread of its own, as OTLP over HTTP with protobuf.
+//! ended. [`Exporter`] takes it without a wait and sends it on from a thread of its own, as OTLP over HTTP or HTTPS with protobuf.
 //!
 //! What is absent on purpose: SDK and API of OpenTelemetry. A request here is one record with a handful of instants; spans are
 //! made of it where it costs nobody anything, in the exporter's thread. Nor are there queries, cookies or credentials in a
 //! span: nobody can give here what a record has no room for.
 
 mod context;
+mod endpoint;
 mod export;
 mod message;
 mod post;
@@ -15,8 +16,8 @@ mod record;
 mod span;
 
 pub use context::{Context, is_tracestate};
+pub use endpoint::{BadEndpoint, Endpoint};
 pub use export::Exporter;
-pub use post::{BadEndpoint, Endpoint};
 pub use record::{MAX_TEXT, Trace, Try};
 
 use std::sync::Arc;

@@ -75,7 +75,7 @@ const ROOMS: &[Room] = &[
     room(
         "trace",
         "what requests say of their traces, spans, and the thread that exports them; knows no proxy, no config",
-        &["backend", "http", "observe"],
+        &["backend", "http", "observe", "tls"],
     ),
     // decide
     room("balance", "picks one eligible backend; knows no upstream, no config", &["backend"]),

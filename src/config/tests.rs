@@ -41,7 +41,15 @@ const VOCABULARY: Vocabulary<'_> = Vocabulary {
     log_variables: &["client", "status", "target"],
     listener_tls: |_| Vec::new(),
     pool_tls: |_, _| Vec::new(),
-    otlp: |url| (!url.starts_with("http://")).then(|| "no http://".to_owned()),
+    otlp: |url, ca| {
+        let flaw =
+            |key, message: &str| Some(TlsFlaw { key, usable: false, message: message.into(), help: None });
+        match ca {
+            _ if !url.starts_with("http") => flaw(TlsKey::Name, "it is none"),
+            Some(ca) if !ca.starts_with(b"-----") => flaw(TlsKey::Authority, "holds no certificate"),
+            _ => None,
+        }
+    },
 };
 
 fn read(text: &str) -> Reading {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::StartError;
-use crate::config::Config;
+use crate::config::{Config, Tracing};
 use crate::observe::Metrics;
 use crate::trace::{Endpoint, Exporter};
 
@@ -17,9 +17,10 @@ pub(super) fn open(
     before: Option<&Arc<Exporter>>,
     metrics: &Metrics,
 ) -> Result<Option<Arc<Exporter>>, StartError> {
-    let url = config.tracing.as_ref().and_then(|tracing| tracing.otlp.as_deref());
+    let tracing = config.tracing.as_ref();
+    let read = |tracing: &Tracing| Endpoint::read(tracing.otlp.as_deref()?, tracing.ca.as_deref()).ok();
     // One that is none was refused with the file.
-    let Some(Ok(endpoint)) = url.map(Endpoint::read) else { return Ok(None) };
+    let Some(endpoint) = tracing.and_then(read) else { return Ok(None) };
     if let Some(before) = before.filter(|before| *before.endpoint() == endpoint) {
         return Ok(Some(Arc::clone(before)));
     }

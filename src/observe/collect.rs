@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::family::{self, Family};
-use super::label::{CheckResult, Ejection, Handshake, Phase, Reason, RetryReason, slot_label};
+use super::label::{CheckResult, Ejection, ExportFailure, Handshake, Phase, Reason, RetryReason, slot_label};
 use super::ledger::Availability;
 use super::metrics::Metrics;
 use super::objective::{Budgets, Burn};
@@ -38,6 +38,9 @@ fn whole(sheet: &mut Sheet, metrics: &Metrics) {
     if metrics.spans().is_shown() {
         for (result, spans) in ["exported", "dropped"].iter().zip(metrics.spans().counts()) {
             sheet.add(&family::TRACE_SPANS, &[result], spans as f64);
+        }
+        for failure in ExportFailure::ALL {
+            sheet.add(&family::TRACE_FAILURES, &[failure.name()], metrics.spans().failures(*failure) as f64);
         }
     }
     let (ok, rejected) = metrics.reloads();

@@ -180,6 +180,8 @@ families! {
         "Lines of a log that were not written: its place took none, or there were too many alike."
     TRACE_SPANS Counter "equipoise_trace_spans_total" ["result"]
         "Spans of requests that the collector took, and those that were dropped; absent without [tracing] otlp."
+    TRACE_FAILURES Counter "equipoise_trace_export_failures_total" ["reason"]
+        "Tries to hand spans to the collector that failed; absent without [tracing] otlp."
     READY Gauge "equipoise_ready" []
         "1 while new connections are taken."
     PROCESS_CPU Counter "process_cpu_seconds_total" []

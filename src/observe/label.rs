@@ -312,6 +312,22 @@ closed_set! {
 }
 
 closed_set! {
+    /// Why a collector did not take spans.
+    ExportFailure {
+        /// Its name was not found, or it was not reached.
+        Connect = "connect",
+        /// No handshake of TLS: its certificate is not good, as a rule.
+        Tls = "tls",
+        /// No answer in time.
+        Timeout = "timeout",
+        /// The connection broke off, or what came is no HTTP.
+        Broken = "broken",
+        /// It answered, and refused.
+        Status = "status",
+    }
+}
+
+closed_set! {
     /// Why a request was tried again.
     RetryReason {
         /// Nothing of the request had been sent.

@@ -66,6 +66,7 @@ fn busy() -> (Arc<Metrics>, Vec<Arc<dyn std::any::Any>>, Instant) {
     metrics.state_failed();
     metrics.spans().show();
     metrics.spans().exported(9);
+    metrics.spans().failed(ExportFailure::Tls);
     route.exemplar(0, 0xabc, Duration::from_millis(3));
     metrics.tick(begin + Duration::from_secs(60), UNIX_EPOCH);
     (metrics, vec![listener, route, pool, series], begin + Duration::from_secs(60))
@@ -129,6 +130,8 @@ fn the_scrape_sums_the_shards() {
         r#"equipoise_tls_handshakes_total{listener="web",result="timeout"} 0"#,
         r#"equipoise_tls_certificate_not_after_timestamp_seconds{listener="web",name="a.test",serial="0abc"} 1900000000"#,
         r#"equipoise_trace_spans_total{result="exported"} 9"#,
+        r#"equipoise_trace_export_failures_total{reason="tls"} 1"#,
+        r#"equipoise_trace_export_failures_total{reason="connect"} 0"#,
         r#"equipoise_ready 1"#,
     ] {
         assert!(has(&text, line), "missing {line} in\n{text}");

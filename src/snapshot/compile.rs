@@ -26,7 +26,7 @@ use crate::recent::{Names, Place};
 use crate::resilience::RetryBudget;
 use crate::route::{Host, Rule, Table};
 use crate::tls::TicketKeys;
-use crate::trace::{Endpoint, Exporter, Tracer};
+use crate::trace::{Exporter, Tracer};
 
 /// Descriptors that are not client connections: logs, listeners, the runtime's own.
 const RESERVED_FILES: u64 = 256;
@@ -43,7 +43,7 @@ pub fn vocabulary() -> config::Vocabulary<'static> {
         log_variables: &LOG,
         listener_tls: super::tls::listener_flaws,
         pool_tls: super::tls::pool_flaws,
-        otlp: |url| Endpoint::read(url).err().map(|why| why.to_string()),
+        otlp: super::tls::collector_flaw,
     }
 }
 

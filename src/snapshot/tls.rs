@@ -10,6 +10,7 @@ use crate::tls::{
     Authority, Certificate, ClientFiles, Facts, Flaw, Part, Secure, ServerFiles, TicketKeys, client_config,
     server_config, server_name,
 };
+use crate::trace::Endpoint;
 use crate::upstream::Protocol;
 
 /// What is offered to backends inside of TLS, by its ALPN name; what we like best stands first.
@@ -55,6 +56,17 @@ pub(super) fn pool_flaws(tls: &config::PoolTls, addresses: &[&str]) -> Vec<TlsFl
     let asked = |address: &&str| server_name(tls.server_name.as_deref(), address).err();
     let name = addresses.iter().find_map(asked);
     doubts.into_iter().chain(fatal).chain(name).map(translate).collect()
+}
+
+/// What is wrong with the URL of a collector, or with who signs its certificate.
+pub(super) fn collector_flaw(url: &str, ca: Option<&[u8]>) -> Option<TlsFlaw> {
+    let named = |message: String| TlsFlaw { key: TlsKey::Name, usable: false, message, help: None };
+    match Endpoint::read(url, ca).map(|endpoint| endpoint.secure()) {
+        Ok(Ok(_)) => None,
+        Ok(Err(flaw)) if flaw.part == Part::Name => Some(named(flaw.message)),
+        Ok(Err(flaw)) => Some(translate(flaw)),
+        Err(why) => Some(named(why.to_string())),
+    }
 }
 
 /// Compiles a listener's TLS. `tickets` are those of the process.

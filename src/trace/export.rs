@@ -8,15 +8,17 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prost::Message as _;
 use tokio::sync::Notify;
 
-use super::post::{Endpoint, Trouble, post};
+use super::endpoint::Endpoint;
+use super::post::{Again, Trouble, post};
 use super::record::Trace;
 use super::span::{Wall, export};
-use crate::observe::SpanSeries;
+use crate::observe::{ExportFailure, SpanSeries};
+use crate::tls::Secure;
 
 /// Requests that wait to be exported: with 1 KiB or two each, some MiB.
 const QUEUE: usize = 4096;
@@ -29,6 +31,8 @@ const TRIES: u32 = 4;
 /// The pause after the first failure; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A trouble that has become another one is told of at most this often.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// Takes records of requests. The thread behind it ends when nobody holds this any more.
 #[derive(Debug)]
@@ -51,17 +55,20 @@ impl Exporter {
     /// Starts the thread.
     ///
     /// # Errors
-    /// There can be no further thread.
+    /// There can be no further thread, or TLS cannot be spoken: the system's roots have gone.
     pub fn start(endpoint: Endpoint, series: Arc<SpanSeries>) -> io::Result<Arc<Self>> {
+        let secure = endpoint.secure().map_err(|flaw| io::Error::other(flaw.message))?;
         let (sender, receiver) = sync_channel(QUEUE);
         let closing = Arc::<Notify>::default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let mut post = Post {
             endpoint: endpoint.clone(),
+            secure,
             receiver,
             closing: Arc::clone(&closing),
             series: Arc::clone(&series),
             failures: 0,
+            told: None,
             random: fastrand::Rng::new(),
             last: None,
         };
@@ -102,11 +109,14 @@ impl Drop for Exporter {
 /// The thread.
 struct Post {
     endpoint: Endpoint,
+    secure: Option<Secure>,
     receiver: Receiver<Message>,
     closing: Arc<Notify>,
     series: Arc<SpanSeries>,
     /// Posts that failed since the last one that did not.
     failures: u32,
+    /// The trouble that the log was told of last, and when.
+    told: Option<(ExportFailure, Instant)>,
     random: fastrand::Rng,
     /// Somebody waits for the end.
     last: Option<SyncSender<()>>,
@@ -153,16 +163,15 @@ impl Post {
         let spans = batch.iter().map(Trace::spans).sum();
         let body = export(batch, &Wall::now(), || random.u64(..)).encode_to_vec();
         for nth in 1..=TRIES {
-            let (why, pause) = match post(&self.endpoint, body.clone()).await {
+            let trouble = match post(&self.endpoint, self.secure.as_ref(), body.clone()).await {
                 Ok(rejected) => return self.went_well(spans, rejected),
-                Err(Trouble::Never(why)) => (why, None),
-                Err(Trouble::Later(why, told)) => (why, Some(told.unwrap_or_else(|| self.pause()))),
+                Err(trouble) => trouble,
             };
-            self.failures = self.failures.saturating_add(1);
-            if self.failures == 1 {
-                let url = self.endpoint.url();
-                tracing::warn!(target: "equipoise::trace", url, why, "traces: the collector does not take them");
-            }
+            let pause = match trouble.again {
+                Again::Later(told) => Some(told.unwrap_or_else(|| self.pause())),
+                Again::Never => None,
+            };
+            self.went_wrong(&trouble);
             let Some(pause) = pause.filter(|_| nth < TRIES && self.last.is_none()) else { break };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -179,6 +188,20 @@ impl Post {
         if std::mem::take(&mut self.failures) > 0 {
             let dropped = self.series.counts()[1];
             tracing::info!(target: "equipoise::trace", url = self.endpoint.url(), dropped, "traces: the collector takes them again");
+        }
+    }
+
+    /// Counts a failure. The first one in a row is told, and one of another kind later on; not each.
+    fn went_wrong(&mut self, trouble: &Trouble) {
+        let Trouble { failure, why, .. } = trouble;
+        self.series.failed(*failure);
+        self.failures = self.failures.saturating_add(1);
+        let now = Instant::now();
+        let is_news = self.told.is_none_or(|(told, at)| told != *failure && now - at >= TELL_EVERY);
+        if self.failures == 1 || is_news {
+            self.told = Some((*failure, now));
+            let (url, reason) = (self.endpoint.url(), failure.name());
+            tracing::warn!(target: "equipoise::trace", url, reason, why, "traces: the collector does not take them");
         }
     }
 

@@ -142,6 +142,11 @@ impl Daemon {
         }
     }
 
+    /// How many events of this message have been logged so far.
+    pub(crate) fn times_logged(&self, message: &str) -> usize {
+        self.log.lines.lock().unwrap().iter().filter(|line| line.contains(message)).count()
+    }
+
     /// Stops to read its standard error, or goes on.
     pub(crate) fn stick(&self, stuck: bool) {
         *self.log.stuck.lock().unwrap() = stuck;

@@ -13,6 +13,7 @@
 
 mod certificates;
 mod client;
+mod collector;
 mod config;
 mod daemon;
 mod frames;
@@ -70,6 +71,7 @@ mod tls;
 mod tls_files;
 mod tls_out;
 mod traces;
+mod traces_tls;
 mod tunnels;
 mod versions;
 mod websockets;

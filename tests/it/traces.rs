@@ -1,115 +1,17 @@
 //! Traces: what a backend is told of them, what the log says, and the spans that a collector gets.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::Ordering;
 
 use rustix::process::Signal;
 
 use crate::client::{connect, get, once};
+use crate::collector::Collector;
 use crate::config::over;
 use crate::daemon::{Daemon, until};
-use crate::origin::{Gate, Origin, Visit};
-use crate::protobuf::{Message, number, text};
+use crate::origin::{Gate, Origin};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-
-/// A span as the collector read it.
-#[derive(Debug, Clone)]
-struct Span {
-    trace: String,
-    id: String,
-    parent: String,
-    state: String,
-    name: String,
-    kind: u64,
-    begin: u64,
-    end: u64,
-    attributes: BTreeMap<String, String>,
-    failed: bool,
-}
-
-/// A collector that keeps what it gets, and answers with whatever status it is told to.
-struct Collector {
-    origin: Origin,
-    spans: Arc<Mutex<Vec<Span>>>,
-    status: Arc<AtomicU16>,
-}
-
-impl Collector {
-    fn start() -> Self {
-        let (spans, status) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU16::new(200)));
-        let (kept, told) = (Arc::clone(&spans), Arc::clone(&status));
-        let origin = Origin::new(move |visit: &mut Visit| -> io::Result<()> {
-            while let Some(post) = visit.request()? {
-                let status = told.load(Ordering::SeqCst);
-                if status == 200 {
-                    assert_eq!(post.head.target(), "/v1/traces");
-                    assert_eq!(post.head.field("content-type"), Some("application/x-protobuf"));
-                    kept.lock().unwrap().extend(decode(&post.body));
-                }
-                visit.answer(status, "")?;
-            }
-            Ok(())
-        });
-        Self { origin, spans, status }
-    }
-
-    fn table(&self, sample: f64) -> String {
-        format!("\n[tracing]\notlp = \"http://{}\"\nsample = {sample:?}\n", self.origin.address)
-    }
-
-    /// All spans, once those of so many requests have come. The spans of one request come together.
-    fn requests(&self, count: usize) -> Vec<Span> {
-        until("the spans have come", || {
-            let spans = self.spans.lock().unwrap().clone();
-            let requests = spans.iter().filter(|span| span.kind == 2).count();
-            assert!(requests <= count, "{spans:#?}");
-            (requests == count).then_some(spans)
-        })
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The numbers are those of opentelemetry-proto's trace.proto, common.proto and resource.proto.
-fn decode(bytes: &[u8]) -> Vec<Span> {
-    let export = Message::read(bytes);
-    let mut spans = Vec::new();
-    for resource_spans in export.messages(1) {
-        let resource = resource_spans.messages(1).next().unwrap();
-        assert_eq!(attributes(&resource, 1)["service.name"], "equipoise");
-        for scope_spans in resource_spans.messages(2) {
-            assert_eq!(text(scope_spans.messages(1).next().unwrap().bytes(1)), "equipoise");
-            spans.extend(scope_spans.messages(2).map(|span| Span {
-                trace: hex(span.bytes(1)),
-                id: hex(span.bytes(2)),
-                state: text(span.bytes(3)),
-                parent: hex(span.bytes(4)),
-                name: text(span.bytes(5)),
-                kind: span.number(6),
-                begin: span.number(7),
-                end: span.number(8),
-                attributes: attributes(&span, 9),
-                failed: span.messages(15).next().is_some_and(|status| status.number(3) == 2),
-            }));
-        }
-    }
-    spans
-}
-
-fn attributes(message: &Message<'_>, field: u64) -> BTreeMap<String, String> {
-    let read = |pair: Message<'_>| {
-        let value = pair.messages(2).next().unwrap();
-        let value = if value.has(1) { text(value.bytes(1)) } else { number(value.number(3)) };
-        (text(pair.bytes(1)), value)
-    };
-    message.messages(field).map(read).collect()
-}
 
 fn ask(daemon: &Daemon, target: &str, fields: &str) -> u16 {
     once(daemon.web, &format!("GET {target} HTTP/1.1\r\nHost: crm.test:81\r\n{fields}\r\n")).unwrap().status()

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::tls;
 use crate::config::Vocabulary;
 use crate::config::model::{
     AccessForm, AccessLog, Log, LogFormat, LogLevel, MaskQuery, TemplatePiece, Tracing,
@@ -43,13 +44,9 @@ pub(super) fn tracing(
 ) -> Option<Tracing> {
     root.given("tracing")?;
     let section = root.table("tracing")?;
-    let otlp = section.text("otlp");
-    if let Some((url, why)) = otlp.and_then(|url| Some((url, (vocabulary.otlp)(url)?))) {
-        let message = format!("`otlp`: spans cannot be sent to \"{}\": {why}", printable(url));
-        let one = Diagnostic::error(Code::BadValue, section.place("otlp"), message);
-        findings.push(one.label("expected a URL such as \"http://127.0.0.1:4318\""));
-    }
-    Some(Tracing { otlp: otlp.map(str::to_owned), sample: section.fraction("sample").unwrap_or_default() })
+    let otlp = section.text("otlp").map(str::to_owned);
+    let ca = tls::collector(section, otlp.as_deref(), vocabulary, findings);
+    Some(Tracing { otlp, ca, sample: section.fraction("sample").unwrap_or_default() })
 }
 
 fn access_log(

@@ -1,4 +1,5 @@
-//! `[listener.tls]` and `[pool.NAME.tls]`: reads the files that they name, and has them looked into.
+//! `[listener.tls]`, `[pool.NAME.tls]` and the collector of `[tracing]`: reads the files that they name, and has them looked
+//! into.
 
 use std::path::Path;
 
@@ -72,6 +73,34 @@ pub(super) fn pool(
         report(section, key, &flaw, findings);
     }
     Some(tls)
+}
+
+/// The `ca` of a collector of spans.
+pub(super) fn collector(
+    section: &Section,
+    url: Option<&str>,
+    vocabulary: &Vocabulary<'_>,
+    findings: &mut Findings,
+) -> Option<Vec<u8>> {
+    let mut files = Files { section, findings };
+    let Some(url) = url else {
+        files.together("ca", "otlp");
+        return None;
+    };
+    if !url.starts_with("https://") {
+        files.conflict("ca", "otlp", "has no meaning without https://");
+    }
+    let ca = files.read("ca", PEM_MAX).ok()?;
+    match (vocabulary.otlp)(url, ca.as_deref()) {
+        Some(flaw) if flaw.key == TlsKey::Authority && ca.is_some() => report(section, "ca", &flaw, findings),
+        Some(flaw) => {
+            let message = format!("`otlp`: spans cannot be sent to \"{}\": {}", printable(url), flaw.message);
+            let one = Diagnostic::error(Code::BadValue, section.place("otlp"), message);
+            findings.push(one.label("expected a URL such as \"http://127.0.0.1:4318\"").help(flaw.help));
+        }
+        None => {}
+    }
+    ca
 }
 
 /// What stands for files that could not be read: the description is thrown away.

@@ -180,8 +180,16 @@ pub(super) static TRACING: &[Key] = &[
         name: "otlp",
         kind: Kind::Text(Syntax::Url),
         default: NONE,
-        doc: "Base URL of a collector; spans go to `/v1/traces` below it as OTLP over HTTP with protobuf. Only `http://`; the \
-              port is 4318 where none is given. Without it no span is made.",
+        doc: "Base URL of a collector; spans go to `/v1/traces` below it as OTLP over HTTP with protobuf. The port is 4318 \
+              where none is given, with `https://` 443. Its certificate must hold its host and be good. Without `otlp` no \
+              span is made.",
+    },
+    Key {
+        name: "ca",
+        kind: Kind::Text(Syntax::File),
+        default: Preset::Words("the system's roots"),
+        doc: "PEM file of those who sign the certificate of an `https://` collector. A relative name counts from the \
+              working directory.",
     },
     key(
         "sample",

@@ -18,6 +18,8 @@ pub struct Log {
 pub struct Tracing {
     /// The URL of a collector; `None`: no span is made.
     pub otlp: Option<String>,
+    /// Who signs its certificate, as PEM; `None`: the system's roots.
+    pub ca: Option<Vec<u8>>,
     /// Share of the traces begun here that are recorded. Default 0.01.
     pub sample: f64,
 }

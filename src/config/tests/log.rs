@@ -1,5 +1,7 @@
 //! `[log.access]` and `[tracing]`
 
+use std::path::Path;
+
 use super::{SMALL, config, found, read};
 use crate::config::{AccessForm, MaskQuery, TemplatePiece};
 
@@ -95,6 +97,24 @@ fn traces_are_off_until_the_table_stands() {
     let lines = "[tracing]\notlp = 'http://127.0.0.1:4318'\nsample = 1\n";
     let tracing = config(&format!("{SMALL}{lines}")).tracing.unwrap();
     assert_eq!((tracing.otlp.as_deref(), tracing.sample), (Some("http://127.0.0.1:4318"), 1.0));
-    assert_eq!(found(&format!("{SMALL}[tracing]\notlp = 'https://a:1'\n")), ["7:8 bad-value"]);
+    assert_eq!(found(&format!("{SMALL}[tracing]\notlp = 'ftp://a:1'\n")), ["7:8 bad-value"]);
     assert_eq!(found(&format!("{SMALL}[tracing]\nsample = 1.5\n")), ["7:10 bad-value"]);
+}
+
+#[test]
+fn who_signs_a_collectors_certificate_is_read_where_it_has_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let [good, bad] = ["good.pem", "bad.pem"].map(|name| dir.path().join(name));
+    std::fs::write(&good, "-----BEGIN CERTIFICATE-----").unwrap();
+    std::fs::write(&bad, "roots").unwrap();
+    let with =
+        |otlp: &str, ca: &Path| format!("{SMALL}[tracing]\notlp = '{otlp}://a:1'\nca = '{}'\n", ca.display());
+    let read = config(&with("https", &good));
+    assert_eq!(read.tracing.unwrap().ca.as_deref(), Some(&b"-----BEGIN CERTIFICATE-----"[..]));
+    assert!(read.files.iter().any(|file| file.path == good), "a change of it is noticed");
+    assert_eq!(found(&with("https", &bad)), ["8:6 bad-value"]);
+    assert_eq!(found(&with("https", &dir.path().join("none.pem"))), ["8:6 unreadable"]);
+    assert_eq!(found(&with("http", &good)), ["8:1 conflict"]);
+    let alone = format!("{SMALL}[tracing]\nca = '{}'\n", good.display());
+    assert_eq!(found(&alone), ["7:1 conflict"]);
 }

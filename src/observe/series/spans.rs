@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::RouteSeries;
 use crate::observe::histogram::{EXPORTED_BOUNDS, exported_bucket};
+use crate::observe::label::ExportFailure;
 
 /// Spans that left, and those that could not.
 #[derive(Debug, Default)]
@@ -13,6 +14,7 @@ pub struct SpanSeries {
     shown: AtomicBool,
     exported: AtomicU64,
     dropped: AtomicU64,
+    failures: [AtomicU64; ExportFailure::COUNT],
 }
 
 impl SpanSeries {
@@ -29,6 +31,16 @@ impl SpanSeries {
     /// So many were lost. From any thread: those of requests that are recorded, and then only in trouble.
     pub fn dropped(&self, spans: u64) {
         self.dropped.fetch_add(spans, Ordering::Relaxed);
+    }
+
+    /// A try to post some has failed.
+    pub fn failed(&self, failure: ExportFailure) {
+        self.failures[failure as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many tries have failed so.
+    pub fn failures(&self, failure: ExportFailure) -> u64 {
+        self.failures[failure as usize].load(Ordering::Relaxed)
     }
 
     /// Spans that left, and those that were lost.
