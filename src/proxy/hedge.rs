@@ -240,6 +240,7 @@ impl<'a> Exchange<'a> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Result<Instant, Failure>, Fault>> {
         let (pool, began) = (race.pool, race.began(nth));
+        self.trail.turn_to(nth as usize);
         let (attempt, upload, stage) = match (nth, &mut race.second) {
             (Nth::First, _) => (&mut *race.attempt, &mut *race.upload, &mut race.first),
             (Nth::Second, Some(second)) => (&mut second.attempt, &mut second.upload, &mut second.stage),
@@ -292,8 +293,9 @@ impl<'a> Exchange<'a> {
             Way::Dial(dial) => return Stage::Dialling(Box::pin(dial.connect())),
             Way::Board(boarding) => return Stage::Dialling(boarding),
         };
-        // The other try may have set another.
+        // The other try may have set others.
         self.set_host(pool, attempt);
+        self.trail.tell_again(&mut self.request.fields);
         upload.begin(self.request, &mut connection, &self.worker.blocks);
         let now = Instant::now();
         let timer = (nth == Nth::Second).then(|| {
@@ -303,6 +305,9 @@ impl<'a> Exchange<'a> {
         });
         if nth == Nth::First {
             self.note.connect(now);
+        }
+        if !connection.reused {
+            self.trail.connected(now);
         }
         Stage::Talking(connection, Talk::new(now, self.client.read, timer))
     }
@@ -323,6 +328,7 @@ impl<'a> Exchange<'a> {
             self.heard(pool, race.attempt(nth), sent_at);
             let choice = choice(race.attempt(nth), race.began(nth));
             self.note.over(choice, End::Status(status), self.now);
+            self.trail.end_try(self.now);
             connection.reset_on_close();
             return None;
         }
@@ -333,6 +339,7 @@ impl<'a> Exchange<'a> {
         self.note.course.hedge =
             race.second.as_ref().map(|_| if nth == Nth::First { "first" } else { "second" });
         self.heard(pool, race.attempt(nth), sent_at);
+        self.trail.won();
         if is_good {
             race.delay.record(self.now.saturating_duration_since(race.began(nth)));
         }
@@ -341,6 +348,7 @@ impl<'a> Exchange<'a> {
             race.delay.record(self.now.saturating_duration_since(race.began(nth.other())));
             self.cut_off(race, nth.other());
         }
+        self.trail.turn_to(nth as usize);
         race.settle(nth);
         Some(connection)
     }
@@ -352,10 +360,13 @@ impl<'a> Exchange<'a> {
             Stage::Talking(mut connection, _) => connection.reset_on_close(),
             Stage::Dialling(_) => {}
         }
+        let now = Instant::now();
+        self.trail.turn_to(nth as usize);
+        self.trail.end_try(now);
         let attempt = race.attempt(nth);
         attempt.member.series.outcome(self.worker.index, Outcome::Canceled);
         let choice = choice(attempt, race.began(nth));
-        self.note.over(choice, End::Failed(Outcome::Canceled.name()), Instant::now());
+        self.note.over(choice, End::Failed(Outcome::Canceled.name()), now);
     }
 
     /// Begins the second try if the pool can afford it and another backend has room. Says whether it has begun.
@@ -376,6 +387,7 @@ impl<'a> Exchange<'a> {
         }
         self.retries += 1;
         pool.series.retry(self.worker.index, RetryReason::Hedge);
+        self.trail.second(self.worker, attempt.lease.backend(), self.now);
         let mut upload = Upload::new(Body::None, self.listener, None);
         let stage = match self.seek(pool, &attempt, true, self.now)? {
             Ok(way) => self.set_out(pool, (&attempt, &mut upload), way, Nth::Second, cx),

@@ -34,6 +34,10 @@ struct Recording<'a> {
     queued: Option<Instant>,
     waits: Vec<(Instant, Instant)>,
     tries: Vec<Try>,
+    /// Of which of them is told what comes; `None`: of one for which there was no room.
+    current: Option<usize>,
+    /// The two that run at once, or did.
+    race: Option<[Option<usize>; 2]>,
 }
 
 impl<'a> Trail<'a> {
@@ -63,6 +67,8 @@ impl<'a> Trail<'a> {
                 queued: None,
                 waits: Vec::new(),
                 tries: Vec::new(),
+                current: None,
+                race: None,
             })
         });
         let begun = parent.is_none();
@@ -111,11 +117,56 @@ impl<'a> Trail<'a> {
     ) {
         let (Some(context), Some(recording)) = (&self.context, &mut self.recording) else { return };
         recording.end_try(now);
-        let span_id = worker.random.borrow_mut().u64(1..);
-        let (backend, began) = (Arc::clone(backend), now);
-        let one = Try { span_id, backend, began, connected: None, ended: None, status: 0, error: "" };
-        let told = if Trace::push(&mut recording.tries, one) { span_id } else { context.span_id };
-        fields.replace(Known::Traceparent, NAME, &[&context.write(told)]);
+        recording.begin_try(worker, backend, now);
+        recording.race = None;
+        recording.tell(*context, fields);
+    }
+
+    /// A second try begins beside the one that began last.
+    pub(super) fn second(&mut self, worker: &Worker, backend: &Arc<Backend>, now: Instant) {
+        let Some(recording) = &mut self.recording else { return };
+        let first = recording.current;
+        recording.begin_try(worker, backend, now);
+        let race = [first, recording.current];
+        for nth in race.into_iter().flatten() {
+            if let Some(one) = recording.tries.get_mut(nth) {
+                one.hedge = "lost";
+            }
+        }
+        recording.race = Some(race);
+    }
+
+    /// What comes is of the first of two (0), or of the second (1). Where there is but one it is of that.
+    pub(super) fn turn_to(&mut self, nth: usize) {
+        if let Some(recording) = &mut self.recording
+            && let Some(race) = recording.race
+        {
+            recording.current = race.get(nth).copied().flatten();
+        }
+    }
+
+    /// Where two run at once: tells a backend of the one that it is for.
+    pub(super) fn tell_again(&self, fields: &mut Fields) {
+        let (Some(context), Some(recording)) = (&self.context, &self.recording) else { return };
+        if recording.race.is_some() {
+            recording.tell(*context, fields);
+        }
+    }
+
+    /// Its response is the answer, and not that of the other one.
+    pub(super) fn won(&mut self) {
+        if self.recording.as_ref().is_some_and(|recording| recording.race.is_some())
+            && let Some(one) = self.open_try()
+        {
+            one.hedge = "won";
+        }
+    }
+
+    /// It has ended before all is over.
+    pub(super) fn end_try(&mut self, now: Instant) {
+        if let Some(recording) = &mut self.recording {
+            recording.end_try(now);
+        }
     }
 
     /// It has a connection that had to be made.
@@ -155,13 +206,32 @@ impl<'a> Trail<'a> {
     }
 
     fn open_try(&mut self) -> Option<&mut Try> {
-        self.recording.as_mut()?.tries.last_mut().filter(|one| one.ended.is_none())
+        self.recording.as_mut()?.current().filter(|one| one.ended.is_none())
     }
 }
 
 impl Recording<'_> {
+    fn begin_try(&mut self, worker: &Worker, backend: &Arc<Backend>, now: Instant) {
+        let span_id = worker.random.borrow_mut().u64(1..);
+        let (backend, began) = (Arc::clone(backend), now);
+        let (connected, ended) = (None, None);
+        let one = Try { span_id, backend, began, connected, ended, status: 0, error: "", hedge: "" };
+        self.current = Trace::push(&mut self.tries, one).then(|| self.tries.len() - 1);
+    }
+
+    /// The backend is told of its own span; where there is none, of the request's.
+    fn tell(&self, context: Context, fields: &mut Fields) {
+        let own = self.current.and_then(|nth| self.tries.get(nth));
+        let told = own.map_or(context.span_id, |one| one.span_id);
+        fields.replace(Known::Traceparent, NAME, &[&context.write(told)]);
+    }
+
+    fn current(&mut self) -> Option<&mut Try> {
+        self.tries.get_mut(self.current?)
+    }
+
     fn end_try(&mut self, now: Instant) {
-        if let Some(one) = self.tries.last_mut() {
+        if let Some(one) = self.current() {
             one.ended.get_or_insert(now);
         }
     }

@@ -76,6 +76,8 @@ pub struct Try {
     pub status: u16,
     /// Why it failed, in one word; else empty.
     pub error: &'static str,
+    /// Of two at once: `won` where its response was the answer, else `lost`. Empty: it was alone.
+    pub hedge: &'static str,
 }
 
 impl Trace {

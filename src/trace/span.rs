@@ -130,6 +130,9 @@ fn attempt(trace: &Trace, nth: usize, one: &Try, wall: &Wall, spans: &mut Vec<Sp
     if nth > 0 {
         span.attributes.push(number("http.request.resend_count", nth as i64));
     }
+    if !one.hedge.is_empty() {
+        span.attributes.push(text("equipoise.hedge", one.hedge));
+    }
     if one.status > 0 {
         span.attributes.push(number("http.response.status_code", i64::from(one.status)));
     }

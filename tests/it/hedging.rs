@@ -17,7 +17,7 @@ const KNOWN: usize = 160;
 const A_WHILE: Duration = Duration::from_millis(400);
 
 /// Answers at once, but below /held only when the gate is open.
-fn patient(gate: &Gate, name: &'static str) -> Origin {
+pub(crate) fn patient(gate: &Gate, name: &'static str) -> Origin {
     let gate = gate.clone();
     Origin::new(move |visit| {
         while let Some(request) = visit.request()? {
@@ -30,7 +30,7 @@ fn patient(gate: &Gate, name: &'static str) -> Origin {
     })
 }
 
-fn learn(daemon: &Daemon) {
+pub(crate) fn learn(daemon: &Daemon) {
     let mut wire = connect(daemon.web);
     (0..KNOWN).for_each(|_| assert_eq!(wire.get("/").unwrap().status(), 200));
 }

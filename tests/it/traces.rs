@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering;
 use rustix::process::Signal;
 
 use crate::client::{connect, get, once};
-use crate::collector::Collector;
+use crate::collector::{Collector, Span};
 use crate::config::over;
 use crate::daemon::{Daemon, until};
+use crate::hedging;
 use crate::origin::{Gate, Origin};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -227,4 +228,76 @@ fn a_stop_sends_what_is_left_and_a_reload_changes_the_collector() {
             .iter()
             .all(|span| span.attributes.get("url.path").is_none_or(|path| path == "/second"))
     );
+}
+
+/// A hedged request's two tries, as the collector got them: first the one that gave the answer.
+fn raced(spans: &[Span]) -> [&Span; 2] {
+    ["won", "lost"].map(|word| {
+        let is_it = |span: &&Span| span.attributes.get("equipoise.hedge").is_some_and(|hedge| hedge == word);
+        let found: Vec<_> = spans.iter().filter(is_it).collect();
+        assert_eq!(found.len(), 1, "{word}: {spans:#?}");
+        found[0]
+    })
+}
+
+/// Nearly all that come first come to the first one: a second try is made at the other.
+fn hedging_over(first: &Origin, second: &Origin, collector: &Collector) -> Daemon {
+    let weighing = |origin: &Origin, weight| format!("address = \"{}\", weight = {weight}", origin.address);
+    let config = over(&[]).backend(&weighing(first, 1000)).backend(&weighing(second, 1));
+    let daemon = Daemon::start(&config.pool("hedge = true").and(&collector.table(0.0)));
+    hedging::learn(&daemon);
+    daemon
+}
+
+#[test]
+fn both_tries_of_a_hedged_request_have_spans() {
+    let (collector, gate) = (Collector::start(), Gate::default());
+    let (slow, quick) = (hedging::patient(&gate, "slow"), Origin::answering("quick"));
+    let daemon = hedging_over(&slow, &quick, &collector);
+    assert_eq!(ask(&daemon, "/held", &format!("traceparent: {PARENT}\r\n")), 200);
+    let spans = collector.requests(1);
+    let [won, lost] = raced(&spans);
+    let backend = |span: &Span| span.attributes["equipoise.backend"].clone();
+    assert_eq!((backend(won), backend(lost)), (quick.address.to_string(), slow.address.to_string()));
+    assert_eq!(won.attributes["http.response.status_code"], "200");
+    assert_eq!(won.attributes["http.request.resend_count"], "1");
+    assert!(!lost.attributes.contains_key("http.response.status_code"), "{lost:#?}");
+    assert!(!lost.failed && !won.failed, "to be cut off is no failure: {lost:#?}");
+    assert_eq!((won.kind, lost.kind, &won.parent, won.id == lost.id), (3, 3, &lost.parent, false));
+    let server = spans.iter().find(|span| span.id == won.parent).unwrap();
+    assert!(lost.begin < won.begin && won.begin <= lost.end && lost.end <= server.end, "{spans:#?}");
+    // Each backend was told of its own span.
+    for (origin, span) in [(&quick, won), (&slow, lost)] {
+        let told = format!("00-{TRACE}-{}-01", span.id);
+        let heads: Vec<_> = origin.arrived().into_iter().map(|request| request.head).collect();
+        assert_eq!(heads.iter().filter(|head| head.field("traceparent") == Some(&told)).count(), 1, "{told}");
+    }
+    gate.open();
+}
+
+#[test]
+fn a_second_try_that_fails_has_lost() {
+    let (collector, gate) = (Collector::start(), Gate::default());
+    let slow = hedging::patient(&gate, "well");
+    let failing = Origin::new(move |visit| {
+        while let Some(request) = visit.request()? {
+            let held = request.head.target() == "/held";
+            visit.answer(if held { 500 } else { 200 }, "ill")?;
+        }
+        Ok(())
+    });
+    let daemon = hedging_over(&slow, &failing, &collector);
+    let mut wire = connect(daemon.web);
+    wire.send(format!("GET /held HTTP/1.1\r\nHost: x\r\ntraceparent: {PARENT}\r\n\r\n")).unwrap();
+    let name = failing.address.to_string();
+    let labels = [("backend", &*name), ("code", "500")];
+    let failed = || daemon.metric("equipoise_backend_requests_total", &labels) == 1.0;
+    until("the other has failed", || failed().then_some(()));
+    gate.open();
+    assert_eq!(wire.response("GET").unwrap().status(), 200);
+    let spans = collector.requests(1);
+    let [won, lost] = raced(&spans);
+    assert_eq!((won.attributes["http.response.status_code"].as_str(), won.failed), ("200", false));
+    assert_eq!((lost.attributes["error.type"].as_str(), lost.failed), ("500", true));
+    assert!(lost.begin > won.begin && lost.end < won.end, "it ended where it failed: {spans:#?}");
 }
