@@ -90,7 +90,7 @@ pub(super) struct LiveBackend {
 
 /// How many, how well, how fast.
 #[derive(Debug, Default, PartialEq, Serialize)]
-struct Pace {
+pub(super) struct Pace {
     /// A second; absent at the first look.
     rate: Option<f64>,
     failed_rate: Option<f64>,
@@ -106,21 +106,33 @@ impl Live {
         *self = Self::default();
     }
 
-    /// Looks at `now` at what is.
-    pub(super) fn look(&mut self, pools: Vec<PoolView>, now: Instant) -> Vec<LivePool> {
+    /// Looks at `now` at what is; gives what all pools come to together, and each of them.
+    pub(super) fn look(&mut self, pools: Vec<PoolView>, now: Instant) -> (Pace, Vec<LivePool>) {
         let passed = self.looked.replace(now).map(|last| now.saturating_duration_since(last).as_secs_f64());
         let mark = self.marked.is_none_or(|marked| now.saturating_duration_since(marked) >= OF_LATE);
         if mark {
             self.marked = Some(now);
         }
         let step = Step { passed, mark };
-        let shown = pools.into_iter().map(|pool| self.pool(pool, step)).collect();
+        let mut all = Counted::default();
+        let mut shown = Vec::with_capacity(pools.len());
+        for pool in pools {
+            let (pool, lately) = self.pool(pool, step);
+            all.add(&lately);
+            shown.push(pool);
+        }
         self.pools.retain(|_, past| std::mem::take(&mut past.seen));
         self.backends.retain(|_, past| std::mem::take(&mut past.seen));
-        shown
+        let sum = |rate: fn(&Pace) -> Option<f64>| {
+            shown.iter().filter_map(|pool| rate(&pool.pace)).reduce(|sum, rate| rounded(sum + rate, 100.0))
+        };
+        let whole =
+            Pace { rate: sum(|pace| pace.rate), failed_rate: sum(|pace| pace.failed_rate), ..all.pace() };
+        (whole, shown)
     }
 
-    fn pool(&mut self, pool: PoolView, step: Step) -> LivePool {
+    /// The pool, and what was counted of late: requests as its clients saw them, times of tries.
+    fn pool(&mut self, pool: PoolView, step: Step) -> (LivePool, Counted) {
         let mut of_late = Distribution::default();
         let mut tries = Vec::with_capacity(pool.backends.len());
         let mut backends = Vec::with_capacity(pool.backends.len());
@@ -147,9 +159,10 @@ impl Live {
             times: Distribution::default(),
         };
         let entry = self.pools.entry(pool.name.clone());
-        let (mut pace, _) = entry.or_insert_with(|| Past::begin(&counted)).step(counted, step);
+        let (mut pace, mut lately) = entry.or_insert_with(|| Past::begin(&counted)).step(counted, step);
         (pace.p50_seconds, pace.p99_seconds) = (quantile(&of_late, 0.5), quantile(&of_late, 0.99));
-        LivePool {
+        lately.times = of_late;
+        let shown = LivePool {
             up: availability.as_ref().map(|read| read.up),
             for_seconds: availability.as_ref().map(|read| rounded(read.for_seconds, 10.0)),
             availability_ratio: availability.as_ref().map(|read| read.availability_ratio),
@@ -165,7 +178,8 @@ impl Live {
             balance: pool.balance,
             pace,
             backends,
-        }
+        };
+        (shown, lately)
     }
 }
 
@@ -193,13 +207,10 @@ impl Past {
             Some(rounded(now.saturating_sub(last) as f64 / passed, 100.0))
         };
         let lately = now.since(&self.old);
-        let failed = lately.failed.min(lately.requests) as f64;
         let pace = Pace {
             rate: rate(now.requests, self.last.0),
             failed_rate: rate(now.failed, self.last.1),
-            failed_ratio: (lately.requests > 0).then(|| rounded(failed / lately.requests as f64, 1e4)),
-            p50_seconds: quantile(&lately.times, 0.5),
-            p99_seconds: quantile(&lately.times, 0.99),
+            ..lately.pace()
         };
         (self.last, self.seen) = ((now.requests, now.failed), true);
         if step.mark {
@@ -215,6 +226,23 @@ impl Counted {
             requests: self.requests.saturating_sub(earlier.requests),
             failed: self.failed.saturating_sub(earlier.failed),
             times: self.times.since(&earlier.times),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.failed += other.failed;
+        self.times.join(&other.times);
+    }
+
+    /// What it comes to, without rates.
+    fn pace(&self) -> Pace {
+        let failed = self.failed.min(self.requests) as f64;
+        Pace {
+            failed_ratio: (self.requests > 0).then(|| rounded(failed / self.requests as f64, 1e4)),
+            p50_seconds: quantile(&self.times, 0.5),
+            p99_seconds: quantile(&self.times, 0.99),
+            ..Pace::default()
         }
     }
 }
@@ -254,105 +282,4 @@ fn rounded(value: f64, parts: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::admin::QueueView;
-    use crate::backend::{Backend, Identity};
-    use crate::observe::{BackendSeries, Metrics, Outcome, PoolSeries};
-
-    struct Stage {
-        pool: Arc<PoolSeries>,
-        backends: Vec<Arc<BackendSeries>>,
-    }
-
-    impl Stage {
-        fn new() -> Self {
-            let metrics = Metrics::new(1);
-            let backend = |name: &str| {
-                let identity =
-                    Identity { pool: "crm".into(), name: name.into(), address: "10.0.0.1:80".into() };
-                metrics.backend(&Backend::new(identity, true), Instant::now())
-            };
-            Self { pool: metrics.pool("crm"), backends: vec![backend("a"), backend("b")] }
-        }
-
-        fn serve(&self, place: usize, times: u32, code: u16, took_ms: u64) {
-            for _ in 0..times {
-                self.backends[place].outcome(0, Outcome::Code(code));
-                self.backends[place].response_time(0, Duration::from_millis(took_ms));
-            }
-        }
-
-        fn look(&self, live: &mut Live, now: Instant) -> LivePool {
-            let backends = self.backends.iter().map(|one| BackendView::of(one, 1, 0, now)).collect();
-            live.look(
-                vec![PoolView::of(&self.pool, "random", Some(0), QueueView::default(), backends, now)],
-                now,
-            )
-            .remove(0)
-        }
-    }
-
-    fn near(found: Option<f64>, expected: f64) -> bool {
-        found.is_some_and(|found| (found / expected - 1.0).abs() < 0.05)
-    }
-
-    #[test]
-    fn what_was_before_the_first_look_counts_for_nothing() {
-        let (stage, mut live, begun) = (Stage::new(), Live::default(), Instant::now());
-        stage.serve(0, 1000, 200, 900);
-        let first = stage.look(&mut live, begun);
-        assert_eq!((first.pace.rate, first.backends[0].share, first.pace.p99_seconds), (None, None, None));
-
-        stage.serve(0, 30, 200, 10);
-        stage.serve(1, 10, 503, 40);
-        let second = stage.look(&mut live, begun + Duration::from_secs(2));
-        let [a, b] = &second.backends[..] else { panic!("{second:?}") };
-        assert_eq!(
-            (a.pace.rate, a.pace.failed_rate, a.pace.failed_ratio),
-            (Some(15.0), Some(0.0), Some(0.0))
-        );
-        assert_eq!((b.pace.rate, b.pace.failed_rate, b.pace.failed_ratio), (Some(5.0), Some(5.0), Some(1.0)));
-        assert_eq!((a.share, b.share), (Some(0.75), Some(0.25)));
-        assert!(near(a.pace.p99_seconds, 0.01) && near(b.pace.p50_seconds, 0.04), "{second:?}");
-        assert!(near(second.pace.p50_seconds, 0.01) && near(second.pace.p99_seconds, 0.04), "{second:?}");
-    }
-
-    #[test]
-    fn what_is_older_than_twenty_seconds_is_forgotten() {
-        let (stage, mut live, begun) = (Stage::new(), Live::default(), Instant::now());
-        stage.look(&mut live, begun);
-        stage.serve(0, 100, 200, 500);
-        for second in 1..=10 {
-            let read = stage.look(&mut live, begun + Duration::from_secs(second));
-            assert!(near(read.backends[0].pace.p99_seconds, 0.5), "{second}: {read:?}");
-        }
-        stage.serve(0, 100, 200, 5);
-        let both = stage.look(&mut live, begun + Duration::from_secs(11));
-        assert!(near(both.backends[0].pace.p99_seconds, 0.5), "{both:?}");
-        for second in 12..=21 {
-            stage.look(&mut live, begun + Duration::from_secs(second));
-        }
-        stage.serve(0, 100, 200, 5);
-        let read = stage.look(&mut live, begun + Duration::from_secs(22));
-        assert!(near(read.backends[0].pace.p99_seconds, 0.005), "{read:?}");
-        assert_eq!(read.backends[0].pace.rate, Some(100.0));
-    }
-
-    #[test]
-    fn who_begins_anew_or_goes_leaves_nothing_behind() {
-        let (mut stage, mut live, begun) = (Stage::new(), Live::default(), Instant::now());
-        stage.serve(0, 100, 200, 5);
-        stage.look(&mut live, begun);
-        stage.backends = Stage::new().backends;
-        let read = stage.look(&mut live, begun + Duration::from_secs(1));
-        assert_eq!(read.backends[0].pace.rate, Some(0.0));
-        stage.backends.remove(1);
-        stage.look(&mut live, begun + Duration::from_secs(2));
-        assert_eq!((live.backends.len(), live.pools.len()), (1, 1));
-        live.forget();
-        assert_eq!(stage.look(&mut live, begun + Duration::from_secs(3)).pace.rate, None);
-    }
-}
+mod tests;

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval_at};
 
 use super::Desk;
-use super::live::{Live, LivePool};
+use super::live::{Live, LivePool, Pace};
 
 /// How many may look at one time; further ones get 503.
 pub(super) const MAX_STREAMS: usize = 16;
@@ -60,6 +60,11 @@ struct Snapshot {
     /// The number of the last event: /api/v1/events has it.
     last_event: u64,
     connections: u64,
+    /// Threads that carry traffic.
+    workers: usize,
+    /// Of all pools together.
+    #[serde(flatten)]
+    pace: Pace,
     pools: Vec<LivePool>,
 }
 
@@ -100,6 +105,7 @@ async fn keep_looking(desk: Rc<Desk>) {
 fn snapshot(desk: &Desk, now: Instant) -> Bytes {
     let (house, config) = (&desk.house, desk.house.config());
     let last_reload = config.last_reload.as_ref();
+    let (pace, pools) = desk.stream.live.borrow_mut().look(house.pools(), now);
     let snapshot = Snapshot {
         time: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as f64 / 1e3,
         version: env!("CARGO_PKG_VERSION"),
@@ -110,7 +116,9 @@ fn snapshot(desk: &Desk, now: Instant) -> Bytes {
         reload_result: last_reload.map(|last| last.result),
         last_event: house.happenings().last(),
         connections: house.listeners().iter().map(|listener| listener.connections).sum(),
-        pools: desk.stream.live.borrow_mut().look(house.pools(), now),
+        workers: config.workers,
+        pace,
+        pools,
         sha256: config.sha256,
     };
     let mut frame = b"data: ".to_vec();
