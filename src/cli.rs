@@ -41,6 +41,8 @@ enum Command {
     Reload(remote::ReloadArgs),
     /// Shows the pools of a running balancer
     Status(remote::StatusArgs),
+    /// Shows a running balancer live in the terminal, and takes orders there; ? lists the keys
+    Top(remote::TopArgs),
     /// Sends no new clients to a backend; those that are with it stay, and what runs goes on
     Drain(remote::OrderArgs),
     /// Sends nothing new at all to a backend, and checks it no more; what runs goes on
@@ -98,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Demo { port } => demo::run(port),
         Command::Reload(args) => remote::reload(&args),
         Command::Status(args) => remote::status(&args),
+        Command::Top(args) => remote::top(&args),
         Command::Drain(args) => remote::order(&args, "drain"),
         Command::Maintenance(args) => remote::order(&args, "maintenance"),
         Command::Enable(args) => remote::order(&args, "ready"),

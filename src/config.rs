@@ -105,6 +105,14 @@ pub fn load(path: &Path, vocabulary: &Vocabulary<'_>) -> Reading {
     }
 }
 
+/// Reads a duration as the file writes it, for instance `1m30s`.
+///
+/// # Errors
+/// Why it is none, in words.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    units::duration(text).map_err(|error| error.message)
+}
+
 fn too_large() -> Diagnostic {
     Diagnostic::of_file(Code::Unreadable, format!("the file is larger than {}", units::size_text(FILE_MAX)))
 }

@@ -65,7 +65,8 @@ fn introduce(bound: &Bound) {
          \x20 curl -i http://{web}/orders\n\
          \x20 curl -i http://{web}/report\n\
          \x20 curl -s http://{admin}/api/v1/pools\n\
-         \x20 equipoise status --admin {admin}\n\n\
+         \x20 equipoise status --admin {admin}\n\
+         \x20 equipoise top --admin {admin}\n\n\
          {} fails for some seconds now and then: watch it go down and come back, while no user sees an error.\n\
          Ctrl-C stops.\n",
         crm::NAMES.join(", "),

@@ -55,6 +55,9 @@ _equipoise() {
             equipoise,status)
                 cmd="equipoise__subcmd__status"
                 ;;
+            equipoise,top)
+                cmd="equipoise__subcmd__top"
+                ;;
             equipoise,weight)
                 cmd="equipoise__subcmd__weight"
                 ;;
@@ -97,6 +100,9 @@ _equipoise() {
             equipoise__subcmd__help,status)
                 cmd="equipoise__subcmd__help__subcmd__status"
                 ;;
+            equipoise__subcmd__help,top)
+                cmd="equipoise__subcmd__help__subcmd__top"
+                ;;
             equipoise__subcmd__help,weight)
                 cmd="equipoise__subcmd__help__subcmd__weight"
                 ;;
@@ -107,7 +113,7 @@ _equipoise() {
 
     case "${cmd}" in
         equipoise)
-            opts="-h -V --help --version run demo reload status drain maintenance enable weight explain check schema completions man help"
+            opts="-h -V --help --version run demo reload status top drain maintenance enable weight explain check schema completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -281,7 +287,7 @@ _equipoise() {
             return 0
             ;;
         equipoise__subcmd__help)
-            opts="run demo reload status drain maintenance enable weight explain check schema completions man help"
+            opts="run demo reload status top drain maintenance enable weight explain check schema completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -476,6 +482,20 @@ _equipoise() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        equipoise__subcmd__help__subcmd__top)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         equipoise__subcmd__help__subcmd__weight)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -609,6 +629,32 @@ _equipoise() {
                     ;;
                 --format)
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        equipoise__subcmd__top)
+            opts="-h --admin --token-file --interval --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --admin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)

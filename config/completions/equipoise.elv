@@ -26,6 +26,7 @@ set edit:completion:arg-completer[equipoise] = {|@words|
             cand demo 'Shows the balancer at work, with backends of its own; nothing else is needed'
             cand reload 'Makes a running balancer read its configuration again'
             cand status 'Shows the pools of a running balancer'
+            cand top 'Shows a running balancer live in the terminal, and takes orders there; ? lists the keys'
             cand drain 'Sends no new clients to a backend; those that are with it stay, and what runs goes on'
             cand maintenance 'Sends nothing new at all to a backend, and checks it no more; what runs goes on'
             cand enable 'Ends drain or maintenance of a backend'
@@ -61,6 +62,13 @@ set edit:completion:arg-completer[equipoise] = {|@words|
             cand --format 'How the answer is printed'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
+        }
+        &'equipoise;top'= {
+            cand --admin 'The admin endpoint of the running balancer'
+            cand --token-file 'A file that holds the bearer token, as in [admin] token_file'
+            cand --interval 'How often the picture changes: 1s to 60s'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'equipoise;drain'= {
             cand --admin 'The admin endpoint of the running balancer'
@@ -127,6 +135,7 @@ set edit:completion:arg-completer[equipoise] = {|@words|
             cand demo 'Shows the balancer at work, with backends of its own; nothing else is needed'
             cand reload 'Makes a running balancer read its configuration again'
             cand status 'Shows the pools of a running balancer'
+            cand top 'Shows a running balancer live in the terminal, and takes orders there; ? lists the keys'
             cand drain 'Sends no new clients to a backend; those that are with it stay, and what runs goes on'
             cand maintenance 'Sends nothing new at all to a backend, and checks it no more; what runs goes on'
             cand enable 'Ends drain or maintenance of a backend'
@@ -145,6 +154,8 @@ set edit:completion:arg-completer[equipoise] = {|@words|
         &'equipoise;help;reload'= {
         }
         &'equipoise;help;status'= {
+        }
+        &'equipoise;help;top'= {
         }
         &'equipoise;help;drain'= {
         }

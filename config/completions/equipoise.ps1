@@ -29,6 +29,7 @@ Register-ArgumentCompleter -Native -CommandName 'equipoise' -ScriptBlock {
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Shows the balancer at work, with backends of its own; nothing else is needed')
             [CompletionResult]::new('reload', 'reload', [CompletionResultType]::ParameterValue, 'Makes a running balancer read its configuration again')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Shows the pools of a running balancer')
+            [CompletionResult]::new('top', 'top', [CompletionResultType]::ParameterValue, 'Shows a running balancer live in the terminal, and takes orders there; ? lists the keys')
             [CompletionResult]::new('drain', 'drain', [CompletionResultType]::ParameterValue, 'Sends no new clients to a backend; those that are with it stay, and what runs goes on')
             [CompletionResult]::new('maintenance', 'maintenance', [CompletionResultType]::ParameterValue, 'Sends nothing new at all to a backend, and checks it no more; what runs goes on')
             [CompletionResult]::new('enable', 'enable', [CompletionResultType]::ParameterValue, 'Ends drain or maintenance of a backend')
@@ -68,6 +69,14 @@ Register-ArgumentCompleter -Native -CommandName 'equipoise' -ScriptBlock {
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How the answer is printed')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'equipoise;top' {
+            [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'The admin endpoint of the running balancer')
+            [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'A file that holds the bearer token, as in [admin] token_file')
+            [CompletionResult]::new('--interval', '--interval', [CompletionResultType]::ParameterName, 'How often the picture changes: 1s to 60s')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'equipoise;drain' {
@@ -144,6 +153,7 @@ Register-ArgumentCompleter -Native -CommandName 'equipoise' -ScriptBlock {
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Shows the balancer at work, with backends of its own; nothing else is needed')
             [CompletionResult]::new('reload', 'reload', [CompletionResultType]::ParameterValue, 'Makes a running balancer read its configuration again')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Shows the pools of a running balancer')
+            [CompletionResult]::new('top', 'top', [CompletionResultType]::ParameterValue, 'Shows a running balancer live in the terminal, and takes orders there; ? lists the keys')
             [CompletionResult]::new('drain', 'drain', [CompletionResultType]::ParameterValue, 'Sends no new clients to a backend; those that are with it stay, and what runs goes on')
             [CompletionResult]::new('maintenance', 'maintenance', [CompletionResultType]::ParameterValue, 'Sends nothing new at all to a backend, and checks it no more; what runs goes on')
             [CompletionResult]::new('enable', 'enable', [CompletionResultType]::ParameterValue, 'Ends drain or maintenance of a backend')
@@ -166,6 +176,9 @@ Register-ArgumentCompleter -Native -CommandName 'equipoise' -ScriptBlock {
             break
         }
         'equipoise;help;status' {
+            break
+        }
+        'equipoise;help;top' {
             break
         }
         'equipoise;help;drain' {

@@ -64,6 +64,15 @@ json\:"For programs"))' \
 '::pool -- Only this pool:_default' \
 && ret=0
 ;;
+(top)
+_arguments "${_arguments_options[@]}" : \
+'--admin=[The admin endpoint of the running balancer]:ADDR:_default' \
+'--token-file=[A file that holds the bearer token, as in \[admin\] token_file]:FILE:_files' \
+'--interval=[How often the picture changes\: 1s to 60s]:DURATION:_default' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
 (drain)
 _arguments "${_arguments_options[@]}" : \
 '--admin=[The admin endpoint of the running balancer]:ADDR:_default' \
@@ -182,6 +191,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(top)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (drain)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -238,6 +251,7 @@ _equipoise_commands() {
 'demo:Shows the balancer at work, with backends of its own; nothing else is needed' \
 'reload:Makes a running balancer read its configuration again' \
 'status:Shows the pools of a running balancer' \
+'top:Shows a running balancer live in the terminal, and takes orders there; ? lists the keys' \
 'drain:Sends no new clients to a backend; those that are with it stay, and what runs goes on' \
 'maintenance:Sends nothing new at all to a backend, and checks it no more; what runs goes on' \
 'enable:Ends drain or maintenance of a backend' \
@@ -288,6 +302,7 @@ _equipoise__subcmd__help_commands() {
 'demo:Shows the balancer at work, with backends of its own; nothing else is needed' \
 'reload:Makes a running balancer read its configuration again' \
 'status:Shows the pools of a running balancer' \
+'top:Shows a running balancer live in the terminal, and takes orders there; ? lists the keys' \
 'drain:Sends no new clients to a backend; those that are with it stay, and what runs goes on' \
 'maintenance:Sends nothing new at all to a backend, and checks it no more; what runs goes on' \
 'enable:Ends drain or maintenance of a backend' \
@@ -366,6 +381,11 @@ _equipoise__subcmd__help__subcmd__status_commands() {
     local commands; commands=()
     _describe -t commands 'equipoise help status commands' commands "$@"
 }
+(( $+functions[_equipoise__subcmd__help__subcmd__top_commands] )) ||
+_equipoise__subcmd__help__subcmd__top_commands() {
+    local commands; commands=()
+    _describe -t commands 'equipoise help top commands' commands "$@"
+}
 (( $+functions[_equipoise__subcmd__help__subcmd__weight_commands] )) ||
 _equipoise__subcmd__help__subcmd__weight_commands() {
     local commands; commands=()
@@ -400,6 +420,11 @@ _equipoise__subcmd__schema_commands() {
 _equipoise__subcmd__status_commands() {
     local commands; commands=()
     _describe -t commands 'equipoise status commands' commands "$@"
+}
+(( $+functions[_equipoise__subcmd__top_commands] )) ||
+_equipoise__subcmd__top_commands() {
+    local commands; commands=()
+    _describe -t commands 'equipoise top commands' commands "$@"
 }
 (( $+functions[_equipoise__subcmd__weight_commands] )) ||
 _equipoise__subcmd__weight_commands() {

@@ -1,4 +1,4 @@
-//! The commands that talk to a running balancer: `reload`, `status`, and what is ordered of a backend.
+//! The commands that talk to a running balancer: `reload`, `status`, `top`, and what is ordered of a backend.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -22,9 +22,11 @@ mod explain;
 mod orders;
 mod recall;
 mod table;
+mod top;
 
 pub(super) use explain::{ExplainArgs, explain};
 pub(super) use orders::{OrderArgs, WeightArgs, order, weigh};
+pub(super) use top::{TopArgs, top};
 
 /// How long `status` waits for the whole answer.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,15 +35,23 @@ const RELOAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of an answer; 10,000 backends fit.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
-/// Where the running balancer is, and how its answer is printed.
+/// Where the running balancer is, and what opens it.
 #[derive(Debug, Clone, Args)]
-pub(super) struct RemoteArgs {
+pub(super) struct Endpoint {
     /// The admin endpoint of the running balancer
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9900")]
     pub admin: String,
     /// A file that holds the bearer token, as in [admin] token_file
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+}
+
+/// Where the running balancer is, and how its answer is printed.
+#[derive(Debug, Clone, Args)]
+pub(super) struct RemoteArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)] // clap would print it as the command's own text
+    pub endpoint: Endpoint,
     /// How the answer is printed
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -151,6 +161,8 @@ enum Failure {
     Refused { status: StatusCode, why: String },
     #[error("no pool {name:?}; there are: {known}")]
     NoSuchPool { name: String, known: String },
+    #[error("the terminal cannot be used: {0}")]
+    Terminal(std::io::Error),
     #[error("cannot start: {0}")]
     Start(std::io::Error),
 }
@@ -173,49 +185,41 @@ impl Answer {
 }
 
 fn run(args: &RemoteArgs, method: &Method, path: &str, within: Duration) -> Result<Answer, Failure> {
-    send(args, method, path, String::new(), within)
+    send(&args.endpoint, method, path, String::new(), within)
 }
 
 fn send(
-    args: &RemoteArgs,
+    endpoint: &Endpoint,
     method: &Method,
     path: &str,
     body: String,
     within: Duration,
 ) -> Result<Answer, Failure> {
-    let token = args.token_file.as_deref().map(read_token).transpose()?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Start)?;
-    let slow = || Failure::Slow { address: args.admin.clone(), after: within };
-    runtime.block_on(async {
-        timeout(within, exchange(&args.admin, token.as_deref(), (method, path), body))
-            .await
-            .unwrap_or_else(|_| Err(slow()))
-    })
+    runtime()?.block_on(ask(endpoint, (method, path), body, within))
 }
 
-fn read_token(path: &Path) -> Result<String, Failure> {
-    let shown = || path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|cause| Failure::Token { path: shown(), cause })?;
-    let token = text.trim();
-    if token.is_empty() || header::HeaderValue::from_str(token).is_err() {
-        return Err(Failure::BadToken(shown()));
-    }
-    Ok(token.to_owned())
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Start)
 }
 
-async fn exchange(
-    address: &str,
-    token: Option<&str>,
+async fn ask(
+    endpoint: &Endpoint,
     (method, path): (&Method, &str),
     body: String,
+    within: Duration,
 ) -> Result<Answer, Failure> {
-    let broken = |cause| Failure::Broken { address: address.to_owned(), cause };
-    let stream = TcpStream::connect(address)
-        .await
-        .map_err(|cause| Failure::Unreachable { address: address.to_owned(), cause })?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|cause| broken(cause.into()))?;
+    let request = request(endpoint, (method, path), body)?;
+    let slow = || Failure::Slow { address: endpoint.admin.clone(), after: within };
+    timeout(within, exchange(&endpoint.admin, request)).await.unwrap_or_else(|_| Err(slow()))
+}
+
+fn request(
+    endpoint: &Endpoint,
+    (method, path): (&Method, &str),
+    body: String,
+) -> Result<Request<Full<Bytes>>, Failure> {
+    let address = &endpoint.admin;
+    let token = endpoint.token_file.as_deref().map(read_token).transpose()?;
     let mut request = Request::builder()
         .method(method)
         .uri(path)
@@ -228,7 +232,21 @@ async fn exchange(
     if !body.is_empty() {
         request = request.header(header::CONTENT_TYPE, "application/json");
     }
-    let request = request.body(Full::<Bytes>::from(body)).map_err(|cause| broken(cause.into()))?;
+    request.body(Full::from(body)).map_err(|cause| broken(address, cause))
+}
+
+fn read_token(path: &Path) -> Result<String, Failure> {
+    let shown = || path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|cause| Failure::Token { path: shown(), cause })?;
+    let token = text.trim();
+    if token.is_empty() || header::HeaderValue::from_str(token).is_err() {
+        return Err(Failure::BadToken(shown()));
+    }
+    Ok(token.to_owned())
+}
+
+async fn exchange(address: &str, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
+    let (mut sender, connection) = open(address).await?;
     let asking = async move {
         let response = sender.send_request(request).await?;
         let status = response.status();
@@ -238,7 +256,21 @@ async fn exchange(
     // The connection is driven here and not in a task: when it ends first, the error it ended with
     // reaches the one who asks through `asking` all the same.
     let (answer, _) = tokio::join!(asking, connection);
-    answer.map_err(broken)
+    answer.map_err(|cause: Box<dyn std::error::Error + Send + Sync>| broken(address, cause))
+}
+
+type Sender = http1::SendRequest<Full<Bytes>>;
+type Connection = http1::Connection<TokioIo<TcpStream>, Full<Bytes>>;
+
+async fn open(address: &str) -> Result<(Sender, Connection), Failure> {
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(|cause| Failure::Unreachable { address: address.to_owned(), cause })?;
+    http1::handshake(TokioIo::new(stream)).await.map_err(|cause| broken(address, cause))
+}
+
+fn broken(address: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
+    Failure::Broken { address: address.to_owned(), cause: cause.into() }
 }
 
 fn finish(result: Result<ExitCode, Failure>) -> ExitCode {

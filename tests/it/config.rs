@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 
 /// A file in the making: one listener «web», one pool «crm».
 #[derive(Debug, Clone)]
@@ -53,6 +54,11 @@ impl Config {
     pub(crate) fn admin_lines(mut self, lines: &str) -> Self {
         self.admin_lines = lines.into();
         self
+    }
+
+    /// Asks those who change something for the token of a file.
+    pub(crate) fn token(self, file: &Path) -> Self {
+        self.admin_lines(&format!("token_file = \"{}\"", file.display()))
     }
 
     /// Replaces the address of the listener.

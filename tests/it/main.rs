@@ -70,6 +70,7 @@ mod timeouts;
 mod tls;
 mod tls_files;
 mod tls_out;
+mod top;
 mod traces;
 mod traces_tls;
 mod tunnels;

@@ -133,11 +133,15 @@ fn told_backend(backend: &ChanceView) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Endpoint;
     use super::*;
 
     #[test]
     fn a_question_is_put_into_a_query() {
-        let remote = RemoteArgs { admin: String::new(), token_file: None, format: Format::Text };
+        let remote = RemoteArgs {
+            endpoint: Endpoint { admin: String::new(), token_file: None },
+            format: Format::Text,
+        };
         let args = ExplainArgs {
             remote,
             url: Some("https://a/b?c=d&e".into()),

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use hyper::body::Bytes;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Failure, Format, RemoteArgs, STATUS_TIMEOUT, finish, print, printable, send};
+use super::{Answer, Failure, Format, RemoteArgs, STATUS_TIMEOUT, finish, print, printable, send};
 use crate::admin::BackendView;
 
 /// `equipoise drain`, `maintenance`, `enable`
@@ -34,13 +35,20 @@ pub(in crate::cli) struct WeightArgs {
 /// A backend of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cli) struct Target {
-    pool: String,
-    backend: String,
+    pub(super) pool: String,
+    pub(super) backend: String,
+}
+
+impl Target {
+    /// Where its orders go.
+    pub(super) fn path(&self) -> String {
+        format!("/api/v1/pools/{}/backends/{}", encoded(&self.pool), encoded(&self.backend))
+    }
 }
 
 /// A weight, or the file's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) struct Weight(Option<u16>);
+pub(in crate::cli) struct Weight(pub(super) Option<u16>);
 
 /// Orders a state: `ready`, `drain` or `maintenance`. 0 when it is in force.
 pub(in crate::cli) fn order(args: &OrderArgs, state: &str) -> ExitCode {
@@ -53,18 +61,23 @@ pub(in crate::cli) fn weigh(args: &WeightArgs) -> ExitCode {
 }
 
 fn put(args: &OrderArgs, order: &Value) -> Result<ExitCode, Failure> {
-    let Target { pool, backend } = &args.target;
-    let path = format!("/api/v1/pools/{}/backends/{}", encoded(pool), encoded(backend));
-    let answer = send(&args.remote, &Method::PUT, &path, order.to_string(), STATUS_TIMEOUT)?;
+    let (endpoint, path) = (&args.remote.endpoint, args.target.path());
+    let answer = send(endpoint, &Method::PUT, &path, order.to_string(), STATUS_TIMEOUT)?;
+    let (body, words) = understood(&args.target, answer)?;
+    match args.remote.format {
+        Format::Json => print(&String::from_utf8_lossy(&body)),
+        Format::Text => print(&words),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The answer to an order, and the same in words.
+pub(super) fn understood(target: &Target, answer: Answer) -> Result<(Bytes, String), Failure> {
     if answer.status != StatusCode::OK {
         return Err(answer.into_failure());
     }
     let view: BackendView = serde_json::from_slice(&answer.body).map_err(Failure::NotOurs)?;
-    match args.remote.format {
-        Format::Json => print(&String::from_utf8_lossy(&answer.body)),
-        Format::Text => print(&told(pool, &view)),
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok((answer.body, told(&target.pool, &view)))
 }
 
 /// `crm/app1: drain, weight 3 (2 in the file): by an operator; 1 in flight`
@@ -86,7 +99,7 @@ fn target(text: &str) -> Result<Target, String> {
     }
 }
 
-fn weight(text: &str) -> Result<Weight, String> {
+pub(super) fn weight(text: &str) -> Result<Weight, String> {
     if text == "file" {
         return Ok(Weight(None));
     }

@@ -36,7 +36,7 @@ fn http(status: &str, body: &str) -> String {
 }
 
 fn remote(admin: String) -> RemoteArgs {
-    RemoteArgs { admin, token_file: None, format: Format::Text }
+    RemoteArgs { endpoint: Endpoint { admin, token_file: None }, format: Format::Text }
 }
 
 fn view() -> PoolView {
@@ -166,7 +166,7 @@ fn the_call_shows_what_the_guard_asks_for() {
     file.write_all(b" s3cret\n").unwrap();
     let (address, served) = endpoint(http("200 OK", r#"{"result":"ok","warnings":[],"text":""}"#));
     let mut args = ReloadArgs { remote: remote(address.clone()) };
-    args.remote.token_file = Some(file.path().to_owned());
+    args.remote.endpoint.token_file = Some(file.path().to_owned());
     assert_eq!(reload(&args), ExitCode::SUCCESS);
     let asked = served.join().unwrap().to_ascii_lowercase();
     assert!(asked.starts_with("post /-/reload http/1.1\r\n"), "{asked}");
@@ -281,10 +281,11 @@ fn both_ends_understand_each_other() {
     assert_eq!(status(&StatusArgs { remote: args.clone(), pool: None }), ExitCode::SUCCESS, "reads are open");
     let ask = |args: &RemoteArgs| run(args, &Method::POST, "/-/reload", RELOAD_TIMEOUT).unwrap();
     assert_eq!(ask(&args).status, StatusCode::UNAUTHORIZED);
-    args.token_file = Some(token.path().to_owned());
+    args.endpoint.token_file = Some(token.path().to_owned());
     assert_eq!(ask(&args).status, StatusCode::UNPROCESSABLE_ENTITY);
-    let put =
-        |path: &str, body: &str| send(&args, &Method::PUT, path, body.to_owned(), STATUS_TIMEOUT).unwrap();
+    let put = |path: &str, body: &str| {
+        send(&args.endpoint, &Method::PUT, path, body.to_owned(), STATUS_TIMEOUT).unwrap()
+    };
     let answer = put("/api/v1/pools/crm/backends/app%201", r#"{"weight":7}"#);
     let ordered: BackendView = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!((answer.status, ordered.weight), (StatusCode::OK, 7));
