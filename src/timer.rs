@@ -22,7 +22,7 @@ const TICK_MS: u64 = 10;
 /// short connections would leave one dead place each, for as long as the longest timeout.
 const MAX_SPARE: usize = 4096;
 
-/// No deadline.
+/// Not in the queue.
 const NEVER: u64 = u64::MAX;
 
 /// The deadlines of one worker. Cheap to clone.
@@ -39,9 +39,11 @@ struct Inner {
 
 #[derive(Debug)]
 struct Entry {
-    /// Ticks since the wheel's start.
-    deadline: Cell<u64>,
+    /// An instant: most deadlines move on before they come, and ticks cost a subtraction of instants.
+    deadline: Cell<Option<Instant>>,
+    /// The tick since the wheel's start at which it stands in the queue, and the instant that this was worked out for.
     queued: Cell<u64>,
+    queued_for: Cell<Option<Instant>>,
     fired: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -72,8 +74,9 @@ impl Wheel {
     pub fn timer(&self) -> Timer {
         let entry = self.0.spare.borrow_mut().pop().unwrap_or_else(|| {
             Rc::new(Entry {
-                deadline: Cell::new(NEVER),
+                deadline: Cell::new(None),
                 queued: Cell::new(NEVER),
+                queued_for: Cell::new(None),
                 fired: Cell::new(false),
                 waker: RefCell::new(None),
             })
@@ -110,20 +113,27 @@ impl Wheel {
                 continue; // a second, later place of an entry that was queued again for an earlier time
             }
             entry.queued.set(NEVER);
-            let deadline = entry.deadline.get();
-            if deadline <= now {
-                entry.deadline.set(NEVER);
+            entry.queued_for.set(None);
+            let Some(deadline) = entry.deadline.get() else { continue };
+            if self.tick_of(deadline) <= now {
+                entry.deadline.set(None);
                 entry.fired.set(true);
                 if let Some(waker) = &*entry.waker.borrow() {
                     waker.wake_by_ref();
                 }
-            } else if deadline != NEVER {
+            } else {
                 self.enqueue(&entry, deadline);
             }
         }
     }
 
-    fn enqueue(&self, entry: &Rc<Entry>, tick: u64) {
+    #[cold]
+    fn enqueue(&self, entry: &Rc<Entry>, at: Instant) {
+        let tick = self.tick_of(at);
+        entry.queued_for.set(Some(at));
+        if tick >= entry.queued.get() {
+            return; // it stands there already
+        }
         entry.queued.set(tick);
         let mut queue = self.0.queue.borrow_mut();
         let first = queue.keys().next().copied();
@@ -135,7 +145,7 @@ impl Wheel {
 
     fn tick_of(&self, at: Instant) -> u64 {
         const TICKS_PER_SECOND: u64 = 1_000 / TICK_MS;
-        // In 64 bits, for it runs twice a request: a division of 128 bits costs as much as all the rest.
+        // In 64 bits: a division of 128 bits costs as much as all the rest.
         let elapsed = at.saturating_duration_since(self.0.start);
         elapsed.as_secs() * TICKS_PER_SECOND + u64::from(elapsed.subsec_nanos().div_ceil(TICK.subsec_nanos()))
     }
@@ -155,17 +165,16 @@ impl Timer {
 
     /// Sets the deadline, in place of the one before.
     pub fn arm(&self, at: Instant) {
-        let tick = self.wheel.tick_of(at);
         self.entry.fired.set(false);
-        self.entry.deadline.set(tick);
-        if tick < self.entry.queued.get() {
-            self.wheel.enqueue(&self.entry, tick);
+        self.entry.deadline.set(Some(at));
+        if self.entry.queued_for.get().is_none_or(|queued_for| at < queued_for) {
+            self.wheel.enqueue(&self.entry, at);
         }
     }
 
     /// Takes the deadline away.
     pub fn disarm(&self) {
-        self.entry.deadline.set(NEVER);
+        self.entry.deadline.set(None);
         self.entry.fired.set(false);
     }
 
