@@ -79,12 +79,17 @@ pub fn run_with(source: Source, ready: impl FnOnce(&Bound)) -> ExitCode {
     }
 }
 
+/// Events that are read at once. Those of one worker that are ready together and do not fit would come with the next look,
+/// while [`upstream::events_were_read`] says that all before this one are known.
+const MAX_EVENTS: usize = 16 * 1024;
+
 /// Events are looked at after 61 tasks, as tokio has it. With 1,024, who opens and resets streams as fast as it can keeps
 /// everybody else waiting for seconds: the full siege of HTTP/2 shows it.
 fn runtime() -> std::io::Result<LocalRuntime> {
     Builder::new_current_thread()
         .enable_all()
         .on_thread_unpark(upstream::events_were_read)
+        .max_io_events_per_tick(MAX_EVENTS)
         .build_local(LocalOptions::default())
 }
 

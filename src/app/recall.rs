@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::access::{self, Times};
 use crate::admin::{DecidedView, NotTold, PhasesView, RecallView, TryView};
 use crate::control::Control;
+use crate::observe::Outcome;
 use crate::recent::{Choice, End, Found, MAX_FOUND, Names, Query, Record, Tag, Text, Why};
 
 /// Puts together what the workers know of an id.
@@ -104,14 +105,22 @@ fn tries(record: &Record, names: &Names) -> Vec<TryView> {
         after_seconds: seconds(record.arrival.began, choice.at),
         seconds: seconds(choice.at, ended),
         status: if let End::Status(status) = end { Some(status) } else { None },
-        failed: if let End::Failed(why) = end { Some(why.to_owned()) } else { None },
+        failed: match end {
+            End::Status(_) => None,
+            End::Failed(_) if choice.tls_failed => Some(Outcome::TlsError.name().to_owned()),
+            End::Failed(why) => Some(why.to_owned()),
+        },
     };
     let earlier = record
         .earlier
         .iter()
         .flat_map(|earlier| &earlier.tries)
         .map(|one| view(&one.choice, one.ended, one.end));
-    earlier.chain(record.course.last.iter().map(|last| view(last, record.ended, record.end()))).collect()
+    let last = record.course.last.iter().map(|last| view(last, record.ended, record.end()));
+    let mut tries: Vec<_> = earlier.chain(last).collect();
+    // Of two beside each other the one that was cut off is told first, and may have begun last.
+    tries.sort_by(|one, other| one.after_seconds.total_cmp(&other.after_seconds));
+    tries
 }
 
 fn phases(times: &Times) -> PhasesView {

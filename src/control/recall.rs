@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -25,7 +26,10 @@ impl Control {
             let (reply, answer) = oneshot::channel();
             let command = Command::Recall { id: Arc::clone(&id), reply };
             // Never waits for room: commands that pile up say that the worker does not come round to them.
-            worker.try_send(command).map_err(|_| format!("worker {index} takes no questions now"))?;
+            worker.try_send(command).map_err(|error| match error {
+                TrySendError::Full(_) => format!("worker {index} takes no questions now"),
+                TrySendError::Closed(_) => format!("worker {index} has ended: the balancer is stopping"),
+            })?;
             replies.push(answer);
         }
         let mut found = Vec::new();

@@ -216,6 +216,7 @@ impl<'a> Exchange<'a> {
     #[cold]
     fn broken(&mut self, attempt: &Attempt<'_>, now: Instant) -> Failure {
         attempt.lease.failed(Duration::ZERO, now);
+        self.tls_failed(attempt);
         attempt.member.series.outcome(self.worker.index, Outcome::TlsError);
         self.trail.failed(Outcome::TlsError, now);
         Failure::Connect
@@ -246,7 +247,10 @@ impl<'a> Exchange<'a> {
                 let failed_at = Moment::of(Instant::now());
                 attempt.lease.failed(now.elapsed(), failed_at);
                 let outcome = match error {
-                    DialError::Tls(_) => Outcome::TlsError,
+                    DialError::Tls(_) => {
+                        self.tls_failed(attempt);
+                        Outcome::TlsError
+                    }
                     _ => Outcome::ConnectError,
                 };
                 attempt.member.series.outcome(self.worker.index, outcome);

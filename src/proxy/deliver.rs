@@ -101,7 +101,11 @@ impl Exchange<'_> {
             _ => return false,
         };
         let Some(body) = connection.buffer.filled().get(..length) else { return false };
-        self.client.out.writer(&self.worker.blocks).extend_from_slice(body);
+        let out = self.client.out.writer(&self.worker.blocks);
+        if out.capacity() - out.len() < length {
+            return false; // where memory is short the pipe goes in small pieces
+        }
+        out.extend_from_slice(body);
         connection.buffer.consume(length);
         true
     }

@@ -4,11 +4,10 @@
 //! no failure is the answer. The other try is cut off, which says nothing of its backend.
 
 use std::future::poll_fn;
-use std::mem;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use super::attempt::{Dialled, Way};
+use super::attempt::Way;
 use super::converse::{Talk, Trouble};
 use super::exchange::Exchange;
 use super::fault::Fault;
@@ -20,107 +19,13 @@ use crate::observe::{Outcome, RetryReason};
 use crate::recent::End;
 use crate::resilience::{Failure, HedgeDelay};
 use crate::snapshot::Pool;
-use crate::timer::Timer;
 use crate::upstream::Connection;
 
-/// How far a try is.
-enum Stage<'a> {
-    Dialling(Dialled<'a>),
-    Talking(Box<Connection>, Talk),
-    Over,
-}
+mod race;
 
-/// Which of the two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Nth {
-    First,
-    Second,
-}
+pub(super) use race::Race;
 
-impl Nth {
-    fn other(self) -> Self {
-        if self == Self::First { Self::Second } else { Self::First }
-    }
-}
-
-/// The try beside the first.
-struct Second<'a, 'p> {
-    attempt: Attempt<'p>,
-    upload: Upload,
-    stage: Stage<'a>,
-    began: Instant,
-}
-
-/// Two tries of one request, the second of which may never begin.
-pub(super) struct Race<'a, 'p, 'r> {
-    pool: &'p Pool,
-    delay: &'p HedgeDelay,
-    tried: &'r mut Tried,
-    /// Of the first; in the end of the one that counts.
-    attempt: &'r mut Attempt<'p>,
-    upload: &'r mut Upload,
-    first: Stage<'a>,
-    began: Instant,
-    second: Option<Box<Second<'a, 'p>>>,
-    /// Rings when it is time for the second; `None`: no second will be made.
-    bell: Option<Timer>,
-}
-
-impl<'a, 'p, 'r> Race<'a, 'p, 'r> {
-    pub(super) fn new(
-        pool: &'p Pool,
-        delay: &'p HedgeDelay,
-        (attempt, upload): (&'r mut Attempt<'p>, &'r mut Upload),
-        tried: &'r mut Tried,
-        began: Instant,
-    ) -> Self {
-        Self { pool, delay, tried, attempt, upload, first: Stage::Over, began, second: None, bell: None }
-    }
-
-    fn stage(&mut self, nth: Nth) -> Option<&mut Stage<'a>> {
-        match nth {
-            Nth::First => Some(&mut self.first),
-            Nth::Second => self.second.as_mut().map(|second| &mut second.stage),
-        }
-    }
-
-    /// Ends it; gives how far it was.
-    fn end(&mut self, nth: Nth) -> Stage<'a> {
-        self.stage(nth).map_or(Stage::Over, |stage| mem::replace(stage, Stage::Over))
-    }
-
-    fn runs(&mut self, nth: Nth) -> bool {
-        self.stage(nth).is_some_and(|stage| !matches!(stage, Stage::Over))
-    }
-
-    fn attempt(&self, nth: Nth) -> &Attempt<'p> {
-        match &self.second {
-            Some(second) if nth == Nth::Second => &second.attempt,
-            _ => self.attempt,
-        }
-    }
-
-    fn began(&self, nth: Nth) -> Instant {
-        match &self.second {
-            Some(second) if nth == Nth::Second => second.began,
-            _ => self.began,
-        }
-    }
-
-    fn rings(&self) -> bool {
-        self.bell.as_ref().is_some_and(Timer::has_fired)
-    }
-
-    /// From now on it is the one that counts. Whatever follows goes neither to it nor to the other.
-    fn settle(&mut self, nth: Nth) {
-        let Some(second) = &mut self.second else { return };
-        if nth == Nth::Second {
-            mem::swap(self.attempt, &mut second.attempt);
-            mem::swap(self.upload, &mut second.upload);
-        }
-        self.tried.backends.push(second.attempt.lease.backend().id());
-    }
-}
+use race::{Nth, Second, Stage};
 
 impl<'a> Exchange<'a> {
     /// By what a second try beside this one is decided on; `None`: there will be none.
@@ -201,7 +106,7 @@ impl<'a> Exchange<'a> {
                 let alone = !race.runs(nth.other());
                 match ended {
                     Err(fault) => {
-                        self.note.course.last = Some(choice(race.attempt(nth), race.began(nth)));
+                        self.go_by(race, nth);
                         self.cut_off(race, nth.other());
                         return Poll::Ready(Err(fault));
                     }
@@ -211,7 +116,7 @@ impl<'a> Exchange<'a> {
                         }
                     }
                     Ok(Err(failure)) if alone => {
-                        self.note.course.last = Some(choice(race.attempt(nth), race.began(nth)));
+                        self.go_by(race, nth);
                         race.settle(nth);
                         return Poll::Ready(Ok(Err(failure)));
                     }
@@ -219,6 +124,7 @@ impl<'a> Exchange<'a> {
                     Ok(Err(failure)) => {
                         let (attempt, began) = (race.attempt(nth), race.began(nth));
                         self.note.over(choice(attempt, began), end_of(attempt, failure), Instant::now());
+                        self.go_by(race, nth.other());
                     }
                 }
             }
@@ -328,6 +234,7 @@ impl<'a> Exchange<'a> {
             self.heard(pool, race.attempt(nth), sent_at);
             let choice = choice(race.attempt(nth), race.began(nth));
             self.note.over(choice, End::Status(status), self.now);
+            self.go_by(race, nth.other());
             self.trail.end_try(self.now);
             connection.reset_on_close();
             return None;
@@ -351,6 +258,12 @@ impl<'a> Exchange<'a> {
         self.trail.turn_to(nth as usize);
         race.settle(nth);
         Some(connection)
+    }
+
+    /// What comes of this try is what comes of the request, as far as is known.
+    fn go_by(&mut self, race: &Race<'a, '_, '_>, nth: Nth) {
+        self.note.course.last = Some(choice(race.attempt(nth), race.began(nth)));
+        self.note.course.marks.heard = None; // that of the other one
     }
 
     /// Ends the try that is not needed any more.

@@ -36,6 +36,8 @@ pub(super) struct Attempt<'p> {
     /// The backend, as the pool's file describes it.
     pub(super) member: &'p Member,
     pub(super) connect_timed_out: bool,
+    /// TLS with it has failed.
+    pub(super) tls_failed: Cell<bool>,
     /// Why this backend.
     pub(super) why: Why,
     /// Health was ignored.
@@ -57,6 +59,7 @@ impl<'p> Attempt<'p> {
             why: Why::Algorithm,
             panics: false,
             connect_timed_out: false,
+            tls_failed: Cell::new(false),
             is_trial: false,
             place,
             trial: Cell::new(None),

@@ -24,6 +24,7 @@ impl Note<'_> {
     /// The same of the last one, and another follows.
     #[cold]
     pub(super) fn failed(&mut self, attempt: &Attempt<'_>, failure: Failure, now: Instant) {
+        self.course.hedge = None;
         if let Some(choice) = self.course.last.take() {
             self.over(choice, end_of(attempt, failure), now);
         }
@@ -34,7 +35,8 @@ impl Note<'_> {
 #[inline]
 pub(super) fn choice(attempt: &Attempt<'_>, at: Instant) -> Choice {
     let (member, why, panics) = (attempt.member, attempt.why, attempt.panics);
-    Choice { backend: member.tag, why, priority: member.priority, panics, at }
+    let tls_failed = attempt.tls_failed.get();
+    Choice { backend: member.tag, why, priority: member.priority, panics, tls_failed, at }
 }
 
 /// What a try with this failure is said to have ended with.
@@ -46,6 +48,15 @@ pub(super) fn end_of(attempt: &Attempt<'_>, failure: Failure) -> End {
 }
 
 impl Exchange<'_> {
+    /// The backend could not be spoken with in TLS.
+    #[cold]
+    pub(super) fn tls_failed(&mut self, attempt: &Attempt<'_>) {
+        attempt.tls_failed.set(true);
+        if let Some(last) = &mut self.note.course.last {
+            last.tls_failed = true;
+        }
+    }
+
     /// Keeps what was decided, and that it ended with `code`.
     pub(super) fn remember(&mut self, code: u16, reason: &'static str) {
         // Whoever asks does not wait in the midst of it: it is never taken.

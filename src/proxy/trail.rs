@@ -118,7 +118,10 @@ impl<'a> Trail<'a> {
         let (Some(context), Some(recording)) = (&self.context, &mut self.recording) else { return };
         recording.end_try(now);
         recording.begin_try(worker, backend, now);
-        recording.race = None;
+        if recording.race.take().is_some() {
+            // Whoever won it gave an answer that is not to be the request's.
+            recording.tries.iter_mut().filter(|one| one.hedge == "won").for_each(|one| one.hedge = "lost");
+        }
         recording.tell(*context, fields);
     }
 

@@ -98,6 +98,8 @@ pub struct Choice {
     pub priority: u8,
     /// Health was ignored: too few were usable.
     pub panics: bool,
+    /// It could be connected to, and TLS with it failed.
+    pub tls_failed: bool,
     /// When.
     pub at: Instant,
 }

@@ -263,7 +263,8 @@ mod tests {
         assert_eq!((record.target.bytes(), record.target.is_cut()), (&[b'x'; 128][..], true));
         assert_eq!((record.host.bytes(), record.host.is_cut()), (&b"short"[..], false));
         assert_eq!((record.verb.bytes(), record.verb.is_cut()), (&b""[..], false));
-        let choice = Choice { backend: Tag::NONE, why: Why::Algorithm, priority: 0, panics: false, at: now };
+        let (why, panics, tls_failed) = (Why::Algorithm, false, false);
+        let choice = Choice { backend: Tag::NONE, why, priority: 0, panics, tls_failed, at: now };
         let mut earlier = Earlier::default();
         for _ in 0..MAX_EARLIER + 3 {
             earlier.push(Try { choice, ended: now, end: End::Failed("reset") });

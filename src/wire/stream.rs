@@ -156,8 +156,9 @@ impl Stream {
                 if !nothing.is_empty() {
                     session.note_stray();
                 }
+                // It may be pending because the task has had its share of tokio's attention.
                 read.is_pending()
-                    && (settled
+                    && ((settled && !is_readable(session.socket()))
                         || matches!(peek(session.socket()), Err(error) if error.kind() == io::ErrorKind::WouldBlock))
             }
             Self::Lane(lane) => !lane.is_broken(),

@@ -41,7 +41,7 @@ function take(snapshot) {
     outages.wanted = true;
   }
   // Whatever these cannot read now is tried again with the next snapshot.
-  Promise.all([readOutages(snapshot.time), events.upTo(snapshot.last_event), readConfiguration(snapshot)]).catch(() => {});
+  Promise.all([readOutages(snapshot.time), events.upTo(snapshot.last_event, snapshot.time - snapshot.uptime_seconds), readConfiguration(snapshot)]).catch(() => {});
   measure(began);
 }
 

@@ -7,16 +7,24 @@ import { day, many, moment, span } from "./words.js";
 /** Events that are shown. */
 const MAX_EVENTS = 100;
 const SOON = 14 * 86400;
+/** By so many seconds the begin of a process seems to move that goes on: clocks are set. */
+const SAME_BEGIN = 5;
 
 /** The last events, the newest first. */
 export class Events {
   constructor() {
     this.last = 0;
+    this.begun = 0;
     this.list = document.getElementById("events");
   }
 
-  /** There are events up to this number. */
-  async upTo(last) {
+  /** There are events up to this number, of a process that began at this time. */
+  async upTo(last, begun) {
+    if (Math.abs(begun - this.begun) > SAME_BEGIN) {
+      // Another one, which counts from 1 again.
+      this.last = 0;
+    }
+    this.begun = begun;
     if (last === this.last || this.asking) {
       return;
     }

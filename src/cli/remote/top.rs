@@ -42,7 +42,7 @@ const EXIT_USAGE: u8 = 2;
 /// The shortest and the longest `--interval`: there is no news more often, and less often nobody looks.
 const INTERVALS: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
 /// News that waits to be taken; the feed waits when there is more.
-const MAX_NEWS: usize = 16;
+const MAX_NEWS: usize = 4;
 /// How often the screen is drawn where nothing happens: it tells how long ago the balancer was heard.
 const TICK: Duration = Duration::from_secs(1);
 

@@ -21,6 +21,12 @@ const SILENCE: Duration = Duration::from_secs(5);
 const BREATH: Duration = Duration::from_millis(50);
 /// Before it is tried again when it could not be heard.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Bytes of a snapshot: 500 backends take 180 KiB.
+const MAX_SNAPSHOT: usize = 4 * 1024 * 1024;
+/// Pools, backends and events of one answer: a few octets each could become gigabytes.
+const MAX_OBJECTS: usize = 50_000;
+/// By so many seconds the begin of a balancer seems to move that goes on: clocks are set.
+const SAME_BEGIN: f64 = 5.0;
 /// What a line of the stream that tells something begins with.
 const DATA: &[u8] = b"data: ";
 
@@ -45,7 +51,7 @@ pub(super) async fn greet(endpoint: &Endpoint) -> Result<(), Failure> {
 
 /// Listens until nobody takes the news any more; comes back whenever the stream has ended.
 pub(super) async fn follow(endpoint: Endpoint, news: mpsc::Sender<News>) {
-    let mut feed = Feed { endpoint, news, last_event: None };
+    let mut feed = Feed { endpoint, news, last_event: None, begun: 0.0 };
     while !feed.news.is_closed() {
         match feed.listen().await {
             // It ends every connection now and then; whoever comes back soon misses nothing.
@@ -79,6 +85,8 @@ struct Feed {
     news: mpsc::Sender<News>,
     /// The number of the last event that was passed on.
     last_event: Option<u64>,
+    /// When the balancer began, by its own clock.
+    begun: f64,
 }
 
 impl Feed {
@@ -108,6 +116,9 @@ impl Feed {
                     .map_err(|cause| broken(&address, cause))?;
                 while let Some(line) = lines.next() {
                     let Some(text) = line.strip_prefix(DATA) else { continue };
+                    if is_crowded(text) {
+                        return Err(broken(&address, "a snapshot tells of too much"));
+                    }
                     let snapshot: Snapshot = serde_json::from_slice(text).map_err(Failure::NotOurs)?;
                     told = true;
                     if !self.pass_on(snapshot).await {
@@ -129,7 +140,11 @@ impl Feed {
 
     /// Passes a snapshot on, and the events that it speaks of; false where nobody takes it.
     async fn pass_on(&mut self, snapshot: Snapshot) -> bool {
-        let last = snapshot.last_event;
+        let (last, begun) = (snapshot.last_event, snapshot.time - snapshot.uptime_seconds);
+        if (begun - self.begun).abs() > SAME_BEGIN {
+            self.last_event = None; // another process, which counts from 1 again
+        }
+        self.begun = begun;
         if self.news.send(News::Snapshot(Box::new(snapshot))).await.is_err() {
             return false;
         }
@@ -147,8 +162,13 @@ impl Feed {
     }
 }
 
+/// Whether a text has so many objects that it is no balancer's.
+fn is_crowded(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'{', text).nth(MAX_OBJECTS).is_some()
+}
+
 fn events_of(answer: Answer) -> Result<Vec<Event>, Failure> {
-    if answer.status != StatusCode::OK {
+    if answer.status != StatusCode::OK || is_crowded(&answer.body) {
         return Err(answer.into_failure());
     }
     Ok(serde_json::from_slice::<Events>(&answer.body).map_err(Failure::NotOurs)?.events)
@@ -169,7 +189,7 @@ impl Lines {
         self.kept.drain(..self.given);
         self.searched -= self.given;
         self.given = 0;
-        if self.kept.len() + bytes.len() > MAX_ANSWER {
+        if self.kept.len() + bytes.len() > MAX_SNAPSHOT {
             return Err("a snapshot is too large");
         }
         self.kept.extend_from_slice(bytes);
@@ -205,8 +225,14 @@ mod tests {
     }
 
     #[test]
+    fn more_than_any_balancer_has_is_not_read() {
+        assert!(!is_crowded(&b"{},".repeat(MAX_OBJECTS)));
+        assert!(is_crowded(&b"{},".repeat(MAX_OBJECTS + 1)));
+    }
+
+    #[test]
     fn a_line_without_end_is_bounded() {
-        let (mut lines, piece) = (Lines::default(), vec![b'x'; MAX_ANSWER / 2]);
+        let (mut lines, piece) = (Lines::default(), vec![b'x'; MAX_SNAPSHOT / 2]);
         lines.take(&piece).unwrap();
         assert!(lines.next().is_none());
         lines.take(&piece).unwrap();

@@ -1,6 +1,6 @@
 //! What is shown: made of what the balancer told and of the keys that were pressed. Knows no terminal and no network.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::column::Column;
@@ -122,7 +122,8 @@ impl State {
                 if anew {
                     self.events.clear();
                 }
-                events.into_iter().for_each(|event| self.events.push_front(event));
+                let older = events.len().saturating_sub(MAX_EVENTS);
+                events.into_iter().skip(older).for_each(|event| self.events.push_front(event));
                 self.events.truncate(MAX_EVENTS);
             }
             News::Lost(why) => self.lost = Some(why.to_string()),
@@ -136,7 +137,8 @@ impl State {
     fn see(&mut self, snapshot: Snapshot, now: Instant) {
         self.heard = now;
         self.lost = None;
-        self.rates.retain(|name, _| snapshot.pools.iter().any(|pool| pool.name.raw() == name));
+        let told: HashSet<&str> = snapshot.pools.iter().map(|pool| pool.name.raw()).collect();
+        self.rates.retain(|name, _| told.contains(name.as_str()));
         for pool in &snapshot.pools {
             let rates = self.rates.entry(pool.name.raw().to_owned()).or_default();
             rates.truncate_front_to(SAMPLES - 1);

@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use crate::cli::remote::steers;
+
 /// Words of the balancer's. They may hold what a backend sent, and so anything at all: shown, they are without what could
 /// steer a terminal or turn a line around.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -132,14 +134,6 @@ impl fmt::Display for Words {
         }
         Ok(())
     }
-}
-
-/// Control characters; and what is not seen itself but changes how others are: marks of direction, spaces of no width, tags.
-fn steers(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter,
-            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
