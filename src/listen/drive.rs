@@ -219,8 +219,8 @@ impl Drive {
     /// and a request tells its client so.
     #[inline]
     pub(super) fn follow_reload(&mut self, serving: bool) {
-        if self.worker.with_snapshot(|current| !Arc::ptr_eq(current, &self.snapshot)) {
-            self.take_up(self.worker.with_snapshot(Arc::clone), serving);
+        if let Some(newer) = self.worker.newer(&self.snapshot) {
+            self.take_up(newer, serving);
         }
     }
 

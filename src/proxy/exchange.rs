@@ -305,6 +305,14 @@ impl<'a> Exchange<'a> {
             && !self.client.seat.leave.get()
     }
 
+    /// Who asks, by what trusted proxies say; read anew where the request has ended before it was to be passed on.
+    pub(super) fn asker(&self) -> IpAddr {
+        self.client_address.unwrap_or_else(|| {
+            let trusts = |address| self.listener.trusts(address);
+            http::client_address(&self.request.fields, &self.client.origin, trusts)
+        })
+    }
+
     /// Sets the next deadline, never past the route's.
     pub(super) fn arm(&self, at: Instant) {
         self.client.timer.arm(self.deadline.map_or(at, |deadline| deadline.min(at)));

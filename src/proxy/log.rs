@@ -11,7 +11,7 @@ use super::recall::{self, choice};
 use super::worker::Worker;
 use crate::access::{Arrival, Load, Log, Marks, Record, Secure, Times};
 use crate::backend::Backend;
-use crate::http::{self, Refusal};
+use crate::http::Refusal;
 use crate::observe::{Phase, Phases};
 use crate::recent::{Course, Earlier};
 use crate::resilience::Failure;
@@ -193,9 +193,7 @@ impl Exchange<'_> {
         }
         let [read, written] = client.progress();
         let pool = note.route.map(|route| &*route.pool);
-        let address = self.client_address.unwrap_or_else(|| {
-            http::client_address(&request.fields, &client.origin, |address| self.listener.trusts(address))
-        });
+        let address = self.asker();
         let backend = note.backend.as_ref();
         let record = Record {
             began: self.arrival.began,

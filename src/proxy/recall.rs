@@ -9,7 +9,7 @@ use super::log::Note;
 use super::pick::Attempt;
 use super::worker::Worker;
 use crate::access::{Arrival, Mask};
-use crate::http::{self, Method, Refusal};
+use crate::http::{Method, Refusal};
 use crate::recent::{Choice, Course, End, Query, Try};
 use crate::resilience::Failure;
 use crate::snapshot::Listener;
@@ -62,14 +62,11 @@ impl Exchange<'_> {
         // Whoever asks does not wait in the midst of it: it is never taken.
         let Ok(mut ring) = self.worker.recent.try_borrow_mut() else { return };
         let Some(record) = ring.next(self.scratch.forwarding.request_id()) else { return };
+        record.client = self.asker();
         let (note, request) = (&mut self.note, &*self.request);
         record.arrival = self.arrival;
         record.ended = self.now;
         record.course = note.course;
-        record.client = self.client_address.unwrap_or_else(|| {
-            let origin = &self.client.origin;
-            http::client_address(&request.fields, origin, |address| self.listener.trusts(address))
-        });
         (record.method, record.version) = (request.method, Some(request.version));
         if request.method == Method::Other {
             record.verb.set(request.method_token());

@@ -111,6 +111,12 @@ impl Worker {
         look(self.snapshot.borrow_mut().load())
     }
 
+    /// The configuration in force, where it is not this one.
+    #[inline]
+    pub fn newer(&self, known: &Arc<Snapshot>) -> Option<Arc<Snapshot>> {
+        self.with_snapshot(|current| (!Arc::ptr_eq(current, known)).then(|| Arc::clone(current)))
+    }
+
     /// Takes up the configuration in force: lets go of the one before, holds as much and remembers as many as it grants.
     pub fn follow(&self) {
         self.with_snapshot(|snapshot| {

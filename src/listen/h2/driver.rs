@@ -268,10 +268,7 @@ impl Driver {
 
     /// The listener as it is now configured. One that has gone is served on as it was: its drain ends it.
     fn follow_reload(&mut self) {
-        let newer = self
-            .worker
-            .with_snapshot(|current| (!Arc::ptr_eq(current, &self.snapshot)).then(|| Arc::clone(current)));
-        let Some(snapshot) = newer else { return };
+        let Some(snapshot) = self.worker.newer(&self.snapshot) else { return };
         if let Some(listener) = snapshot.listener(&self.listener.name) {
             self.listener = Arc::clone(listener);
             self.snapshot = snapshot;
