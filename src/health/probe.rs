@@ -58,10 +58,10 @@ pub(super) async fn probe(
             return tell(&check.kind, stream, host, Speech { http2: opening.http2, secure: false }).await;
         };
         let connector = TlsConnector::from(Arc::clone(&secure.config));
-        let stream = connector.connect(secure.name.clone(), stream).await;
+        let stream = Box::pin(connector.connect(secure.name.clone(), stream)).await;
         let stream = stream.map_err(|error| Failure::Tls(error.to_string().into()))?;
         let speech = Speech { http2: stream.get_ref().1.alpn_protocol() == Some(b"h2"), secure: true };
-        tell(&check.kind, stream, host, speech).await
+        Box::pin(tell(&check.kind, stream, host, speech)).await // larger than the plain one, for which it would make room
     };
     timeout_at(deadline, asked).await.unwrap_or(Err(Failure::Timeout(check.timeout)))
 }
@@ -81,10 +81,10 @@ async fn tell(
 ) -> Result<(), Failure> {
     match kind {
         Kind::Tcp => Ok(()),
-        Kind::Grpc(check) if speech.http2 => grpc::ask(check, stream, host, speech.secure).await,
+        Kind::Grpc(check) if speech.http2 => Box::pin(grpc::ask(check, stream, host, speech.secure)).await,
         // HTTP/1.1 was chosen, in which no gRPC is spoken.
         Kind::Grpc(_) => Err(Failure::Invalid),
-        Kind::Http(http) if speech.http2 => ask_http2(http, stream, host, speech.secure).await,
+        Kind::Http(http) if speech.http2 => Box::pin(ask_http2(http, stream, host, speech.secure)).await,
         Kind::Http(http) => ask(http, stream, host).await,
     }
 }

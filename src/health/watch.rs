@@ -54,7 +54,8 @@ impl Watch {
         let begun = Instant::now();
         let backend = &self.target.backend;
         let Target { check, opening, .. } = &self.target;
-        let verdict = probe(check, opening, address, &backend.identity().address).await;
+        // Its memory is that of all the ways to ask, and nearly all of the time there is no probe: not kept in the task.
+        let verdict = Box::pin(probe(check, opening, address, &backend.identity().address)).await;
         if self.is_in_maintenance() {
             return; // it began since, and whatever is done there is no failure
         }
@@ -126,5 +127,38 @@ impl Watch {
                 "the first probe was answered with status {status}: set health.host or health.path"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::{Backend, Identity};
+    use crate::health::{Check, Kind, Opening};
+
+    /// There is one for each backend, and nearly all of the time it waits.
+    #[test]
+    fn a_watch_has_no_room_for_a_probe() {
+        let identity = Identity { pool: "crm".into(), name: "app1".into(), address: "127.0.0.1:1".into() };
+        let second = Duration::from_secs(1);
+        let check = Check {
+            kind: Kind::Tcp,
+            port: None,
+            interval: second,
+            fast_interval: second,
+            down_interval: second,
+            timeout: second,
+            rise: 2,
+            fall: 3,
+            agent: None,
+        };
+        let target = Target {
+            backend: Backend::new(identity, true),
+            check: Arc::new(check),
+            opening: Opening::default(),
+        };
+        let watch = Watch::new(target, Arc::default(), Arc::new(|_| ()));
+        let size = size_of_val(&watch.run(second));
+        assert!(size <= 1024, "{size} bytes");
     }
 }
