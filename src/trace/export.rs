@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
 use prost::Message as _;
+use prost::bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::endpoint::Endpoint;
@@ -161,7 +162,7 @@ impl Post {
     async fn post(&mut self, batch: &[Trace]) {
         let random = &mut self.random;
         let spans = batch.iter().map(Trace::spans).sum();
-        let body = export(batch, &Wall::now(), || random.u64(..)).encode_to_vec();
+        let body = Bytes::from(export(batch, &Wall::now(), || random.u64(..)).encode_to_vec());
         for nth in 1..=TRIES {
             let trouble = match post(&self.endpoint, self.secure.as_ref(), body.clone()).await {
                 Ok(rejected) => return self.went_well(spans, rejected),

@@ -51,11 +51,7 @@ impl Trouble {
 }
 
 /// Posts one batch, over TLS where that is given. Gives how many of its spans the collector did not want.
-pub(super) async fn post(
-    endpoint: &Endpoint,
-    secure: Option<&Secure>,
-    body: Vec<u8>,
-) -> Result<u64, Trouble> {
+pub(super) async fn post(endpoint: &Endpoint, secure: Option<&Secure>, body: Bytes) -> Result<u64, Trouble> {
     let late = |_| Trouble::later(ExportFailure::Timeout, &"no answer in time");
     let (status, pause, answer) =
         timeout(TIMEOUT, exchange(endpoint, secure, body)).await.map_err(late)??;
@@ -78,7 +74,7 @@ fn judge(status: StatusCode, pause: Option<Duration>, answer: &[u8]) -> Result<u
 
 type Answered = (StatusCode, Option<Duration>, Bytes);
 
-async fn exchange(endpoint: &Endpoint, secure: Option<&Secure>, body: Vec<u8>) -> Result<Answered, Trouble> {
+async fn exchange(endpoint: &Endpoint, secure: Option<&Secure>, body: Bytes) -> Result<Answered, Trouble> {
     let unreached = |error| Trouble::later(ExportFailure::Connect, &error);
     let stream = TcpStream::connect(endpoint.authority()).await.map_err(unreached)?;
     let answered = match secure {
@@ -95,7 +91,7 @@ async fn exchange(endpoint: &Endpoint, secure: Option<&Secure>, body: Vec<u8>) -
 async fn ask(
     endpoint: &Endpoint,
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    body: Vec<u8>,
+    body: Bytes,
 ) -> Result<Answered, Box<dyn std::error::Error + Send + Sync>> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::post(endpoint.path())
@@ -103,7 +99,7 @@ async fn ask(
         .header(header::CONTENT_TYPE, "application/x-protobuf")
         .header(header::USER_AGENT, concat!("equipoise/", env!("CARGO_PKG_VERSION")))
         .header(header::CONNECTION, "close")
-        .body(Full::new(Bytes::from(body)))?;
+        .body(Full::new(body))?;
     let answered = async {
         let response = sender.send_request(request).await?;
         let (head, body) = response.into_parts();
