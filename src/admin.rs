@@ -30,6 +30,7 @@ mod orders;
 mod page;
 mod recall;
 mod reply;
+mod scrape;
 mod stream;
 mod view;
 
@@ -119,6 +120,7 @@ pub async fn serve(
         bind: listener.local_addr()?,
         house,
         reloading: Arc::default(),
+        scraping: Arc::default(),
         stream: Stream::default(),
     });
     let (closing, closed) = watch::channel(false);
@@ -152,6 +154,8 @@ struct Desk {
     house: Rc<dyn House>,
     /// Held while a reload runs.
     reloading: Arc<Mutex<()>>,
+    /// Held while the page of metrics is written.
+    scraping: Arc<Mutex<()>>,
     stream: Stream,
 }
 

@@ -1,7 +1,7 @@
 //! One request, one answer.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::page::{self, File};
 use super::reply::{Answer, TEXT, error, events, json, plain, refused};
 use super::{
-    Desk, EventView, Findings, NotTold, Question, Reload, accept, explain, guard, orders, recall, stream,
+    Desk, EventView, Findings, NotTold, Question, Reload, explain, guard, orders, recall, scrape, stream,
 };
 
 /// Bytes of a request's body. One that nobody reads is taken off the connection all the same, so that the next
@@ -63,6 +63,7 @@ pub(super) async fn answer(
         }
         Some(Page::File(file)) => page::give(file, &head.headers),
         Some(Page::Stream) => follow(desk, ending),
+        Some(Page::Metrics) => scrape::page(desk, &head.headers).await,
         Some(page) => match head.uri.query().filter(|_| matches!(page, Page::Explain)).and_then(recall::read)
         {
             Some(id) => recalled(desk, id).await,
@@ -154,15 +155,6 @@ fn order(desk: &Desk, pool: &str, backend: &str, body: &[u8]) -> Answer {
 /// The pages that change nothing.
 fn show(desk: &Desk, page: &Page<'_>, head: &Parts) -> Answer {
     match page {
-        Page::Metrics => {
-            let form = accept::form(&head.headers);
-            let mut answer = match desk.house.metrics().render(Instant::now(), form) {
-                Ok(text) => plain(StatusCode::OK, form.content_type(), text),
-                Err(cause) => error(StatusCode::INTERNAL_SERVER_ERROR, &cause.to_string()),
-            };
-            answer.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
-            answer
-        }
         Page::Healthy => plain(StatusCode::OK, TEXT, "healthy\n"),
         Page::Ready if desk.house.metrics().is_ready() => plain(StatusCode::OK, TEXT, "ready\n"),
         Page::Ready => plain(StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n"),
@@ -191,7 +183,9 @@ fn show(desk: &Desk, page: &Page<'_>, head: &Parts) -> Answer {
             )
         }
         // These are answered before.
-        Page::File(_) | Page::Stream | Page::Reload => error(StatusCode::NOT_FOUND, "no such page"),
+        Page::File(_) | Page::Stream | Page::Metrics | Page::Reload => {
+            error(StatusCode::NOT_FOUND, "no such page")
+        }
     }
 }
 

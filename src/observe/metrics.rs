@@ -273,7 +273,7 @@ impl Metrics {
         self.reloads_rejected.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Everything, as one page. Sums the shards; for the control thread.
+    /// Everything, as one page. Sums the shards, which takes long where there is much; from any thread.
     ///
     /// # Errors
     /// The page cannot be written; no reason for that is known.

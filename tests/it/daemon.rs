@@ -237,6 +237,18 @@ impl Daemon {
         ticks as f64 / 100.0 // USER_HZ, the same on every machine that Linux runs on today
     }
 
+    /// How nice those of its threads are that have this name (proc_pid_stat(5), field 19).
+    pub(crate) fn threads(&self, name: &str) -> Vec<i32> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let stats = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+        let nice = |stat: String| {
+            let (before, after) = stat.split_once(&format!("({name}) "))?;
+            let is_whole = before.bytes().all(|byte| byte.is_ascii_digit() || byte == b' ');
+            after.split(' ').nth(16).filter(|_| is_whole)?.parse().ok()
+        };
+        stats.filter_map(nice).collect()
+    }
+
     /// Resident memory in bytes.
     pub(crate) fn resident(&self) -> u64 {
         self.status("VmRSS:")

@@ -229,3 +229,33 @@ fn bytes_and_connections_are_counted() {
     until("it is closed", || (daemon.metric("equipoise_connections_open", &[]) == 0.0).then_some(()));
     assert_eq!(daemon.metric("equipoise_connections_total", &[]), 1.0);
 }
+
+/// Whoever asks for the page, and leaves before it is written: one thread writes, and gives way to those that serve.
+#[test]
+fn pages_are_written_one_at_a_time_by_a_thread_that_gives_way() {
+    let origin = Origin::answering("well");
+    let config = (0..300).fold(over(&[]), |config, nth| {
+        config.backend(&format!("name = \"app{nth}\", address = \"{}\"", origin.address))
+    });
+    let daemon = Daemon::start_alone(&config);
+    let ask = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\n\r\n", daemon.admin);
+    let nice = until("the thread is seen", || {
+        let impatient = [(); 8].map(|()| {
+            let mut wire = connect(daemon.admin);
+            wire.send(&ask).unwrap();
+            wire
+        });
+        let seen = (0..200).find_map(|_| {
+            let writing = daemon.threads("scrape");
+            assert!(
+                writing.len() <= 2,
+                "of eight that ask one writes, and one may be about to end: {writing:?}"
+            );
+            writing.first().copied().filter(|nice| *nice != 0) // it has to lower itself first
+        });
+        drop(impatient);
+        seen
+    });
+    assert_eq!(nice, 10);
+    assert_eq!(daemon.page("/metrics").status(), 200);
+}
