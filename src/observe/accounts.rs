@@ -52,7 +52,10 @@ impl Accounts {
 
     /// Goes on with what an earlier process wrote. To be called before any account is opened.
     pub(super) fn restore(&self, journal: &mut Journal, now: Instant, wall: SystemTime) {
-        self.clock.go_on(journal.at, since_epoch(journal.wall_ms), now, wall);
+        // Without a stamp (nothing was written, the ticks were cut, the wall clock stood before its epoch) nobody can
+        // tell how long it was: as if none had passed, for the gap since 1970 would empty every error budget.
+        let stopped_wall = if journal.wall_ms == 0 { wall } else { since_epoch(journal.wall_ms) };
+        self.clock.go_on(journal.at, stopped_wall, now, wall);
         let book = &mut *self.book();
         for line in journal.accounts.values() {
             let (ledger, budget) = (journal.ledger(line), journal.budgets.remove(&line.id));

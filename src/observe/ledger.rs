@@ -168,7 +168,8 @@ impl Ledger {
         if self.standing == Standing::Down {
             self.end_outage(standing == Standing::Up, at.wall, requests);
         }
-        let failure = self.standing == Standing::Up && standing == Standing::Down;
+        // One that is taken up again down begins down: nobody saw it fail.
+        let failure = kept && self.standing == Standing::Up && standing == Standing::Down;
         self.standing = standing;
         self.stood = Duration::ZERO;
         if standing == Standing::Down {

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use proptest::prelude::*;
-
 use super::super::{
     Availability, BackendSeries, Journal, MethodLabel, Metrics, Objective, Outage, Outcome, PoolSeries,
     RouteAccount, RouteSeries, Tally,
 };
 use super::MAX_ABSENT;
 use crate::backend::{Backend, Identity, State};
+
+mod broken;
 
 const PAGE: &str = include_str!("../../../docs/availability.md");
 
@@ -49,7 +49,10 @@ fn objective() -> Objective {
 impl Process {
     /// As `control` does it at a start.
     fn start(metrics: Arc<Metrics>, now: Instant) -> Self {
-        let backend = backend("app1");
+        Self::start_with(metrics, backend("app1"), now)
+    }
+
+    fn start_with(metrics: Arc<Metrics>, backend: Arc<Backend>, now: Instant) -> Self {
         let series = metrics.backend(&backend, now);
         let (pool, requests) = (metrics.pool("crm"), metrics.route("web", "api"));
         let route = Arc::new(metrics.route_account(None, "api"));
@@ -239,6 +242,33 @@ fn an_outage_over_a_restart_is_one_outage_whatever_is_assumed_meanwhile() {
     assert_eq!(stage.process.pool.availability(stage.now).unwrap().failures, 1);
 }
 
+/// `health.initial = "down"`: whoever was up is held for down until a check passes. To restart the balancer, or to
+/// bring a backend back, makes nobody fail.
+#[test]
+fn what_is_held_for_down_until_somebody_looks_has_not_failed() {
+    let mut stage = Stage::new();
+    stage.pass(ms(10_000));
+    stage.process.metrics.tick(stage.now, stage.wall);
+    let file = stage.process.metrics.journal(stage.now, stage.wall, true);
+    let metrics = Metrics::new(1);
+    metrics.restore(Journal::read(&file).unwrap(), stage.now, stage.wall);
+    let identity = stage.process.backend.identity().clone();
+    stage.process = Process::start_with(metrics, Backend::new(identity, false), stage.now);
+    stage.pass(ms(500));
+    stage.probed(true, "check passed");
+    stage.pass(ms(9_500));
+
+    let told = |read: Availability| (read.uptime, read.downtime, read.failures, read.mttr);
+    let expected = (ms(19_500), ms(500), 0, None);
+    assert_eq!(told(stage.read()), expected);
+    assert_eq!(told(stage.process.pool.availability(stage.now).unwrap()), expected);
+    assert_eq!(told(stage.process.route.account().availability(stage.now).unwrap()), expected);
+    let outages = stage.outages();
+    assert_eq!((outages.len(), outages[0].failure, &*outages[0].cause), (1, false, "not checked yet"));
+    stage.probed(false, "status 503");
+    assert_eq!(stage.read().failures, 1);
+}
+
 #[test]
 fn an_ejection_is_an_outage_with_its_cause_and_a_ramp_is_none() {
     let mut stage = Stage::new();
@@ -328,68 +358,4 @@ fn the_error_budget_goes_on_over_a_death_and_ages_meanwhile() {
     // A wall clock that is set back ages nothing.
     stage.restart(true, Duration::from_secs(600), stage.wall - Duration::from_secs(86_400));
     close(burn(&stage).rates[1], 5.0);
-}
-
-#[test]
-fn a_journal_cut_anywhere_is_read_up_to_there() {
-    let mut stage = Stage::new();
-    stage.requests(503, 3);
-    stage.pass(ms(2_000));
-    stage.probed(false, "status 503");
-    stage.pass(ms(2_000));
-    let first = stage.file.iter().position(|&byte| byte == b'\n').unwrap() + 1;
-    for end in first..=stage.file.len() {
-        let journal = Journal::read(&stage.file[..end]).unwrap();
-        let line_begin = stage.file[..end].iter().rposition(|&byte| byte == b'\n').unwrap() + 1;
-        assert_eq!(journal.cut, end - line_begin);
-        // Whatever was read can be gone on with.
-        let metrics = Metrics::new(1);
-        metrics.restore(journal, stage.now, stage.wall);
-    }
-    for end in 1..first {
-        assert!(Journal::read(&stage.file[..end]).is_err(), "never written over");
-    }
-}
-
-/// Numbers that nobody wrote, but that a disk may give back.
-fn number() -> impl Strategy<Value = u64> {
-    prop_oneof![Just(0), Just(1), Just(u64::MAX), Just(u64::MAX - 1), 0..1_000_000_000_000u64]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    /// Whatever numbers stand in a journal, it can be read, gone on with, and written.
-    #[test]
-    fn no_number_in_a_journal_stops_the_next_process(n in prop::collection::vec(number(), 24), id in any::<u32>()) {
-        let outages = serde_json::json!([{ "begin_ms": n[0], "end_ms": null, "lasted_us": n[1], "cause": "x",
-            "failure": true, "failed_requests": n[2] }]);
-        let ledger = serde_json::json!({ "standing": "down", "cause": "x", "stood_us": n[3], "uptime_us": n[4],
-            "downtime_us": n[5], "failures": n[6], "failed": true, "repairs": n[7], "repair_us": n[8],
-            "failed_requests": n[9], "outages": outages });
-        let whose = serde_json::json!({ "backend": { "pool": "crm", "backend": "app1", "address": "10.0.0.1:80" } });
-        let lines = [
-            serde_json::json!({ "equipoise_state": 1 }),
-            serde_json::json!({ "account": { "id": id, "whose": whose, "at": n[10], "kept": true, "left": null,
-                "good": n[11], "failed": n[12], "ledger": ledger } }),
-            serde_json::json!({ "budget": { "id": id, "availability": 0.9, "latency": [n[13], 0.5], "window": n[14],
-                "rings": [[[n[15], n[16], n[17], 1, 1]], [], [], [[n[18], 1, 1, n[19], 1]]] } }),
-            serde_json::json!({ "tick": { "at": n[20], "wall_ms": n[21], "counts": [[id, n[22], n[23]]],
-                "spent": [[id, [n[16], n[17], n[18], n[19]]]] } }),
-        ];
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-        let journal = Journal::read(text.as_bytes()).unwrap();
-        prop_assert_eq!((journal.cut, journal.accounts()), (0, 1));
-        let mut stage = Stage::new();
-        let metrics = Metrics::new(1);
-        metrics.restore(journal, stage.now, stage.wall);
-        stage.process = Process::start(metrics, stage.now);
-        stage.pass(ms(1_500));
-        stage.probed(true, "check passed");
-        stage.probed(false, "status 503");
-        stage.pass(ms(1_500));
-        stage.read();
-        stage.process.metrics.render(stage.now, crate::observe::Form::Text).unwrap();
-        prop_assert_eq!(Journal::read(&stage.process.metrics.journal(stage.now, stage.wall, true)).unwrap().cut, 0);
-    }
 }

@@ -123,6 +123,20 @@ fn paused_time_is_in_nothing_and_an_outage_goes_on_after_it() {
 }
 
 #[test]
+fn what_is_taken_up_again_down_has_not_failed() {
+    let mut life = Life::new(Standing::Up, "check passed");
+    life.ledger.pause(life.begin + seconds(10));
+    life.tell(100, Standing::Down, "not checked yet", 0);
+    life.tell(103, Standing::Up, "check passed", 0);
+    let read = life.read(110);
+    assert_eq!((read.uptime, read.downtime), (seconds(17), seconds(3)));
+    assert_eq!((read.failures, read.mtbf, read.mttr), (0, None, None));
+    assert!(!life.outages(110, 0)[0].failure);
+    life.tell(120, Standing::Down, "status 503", 0);
+    assert_eq!(life.read(121).failures, 1);
+}
+
+#[test]
 fn only_the_last_outages_are_remembered_and_little_of_why() {
     let mut life = Life::new(Standing::Up, "check passed");
     let long = "é".repeat(MAX_CAUSE);
