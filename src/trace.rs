@@ -7,16 +7,25 @@
 //! made of it where it costs nobody anything, in the exporter's thread. Nor are there queries, cookies or credentials in a
 //! span: nobody can give here what a record has no room for.
 
+#[cfg(not(feature = "otlp"))]
+mod absent;
 mod context;
 mod endpoint;
+#[cfg(feature = "otlp")]
 mod export;
+#[cfg(feature = "otlp")]
 mod message;
+#[cfg(feature = "otlp")]
 mod post;
 mod record;
+#[cfg(feature = "otlp")]
 mod span;
 
+#[cfg(not(feature = "otlp"))]
+pub use absent::Exporter;
 pub use context::{Context, is_tracestate};
 pub use endpoint::{BadEndpoint, Endpoint};
+#[cfg(feature = "otlp")]
 pub use export::Exporter;
 pub use record::{MAX_TEXT, Trace, Try};
 

@@ -54,6 +54,9 @@ pub enum BadEndpoint {
     /// A query, a fragment, or octets that no path has.
     #[error("no path")]
     Path,
+    /// Whatever it is.
+    #[error("this build exports no spans: it was made without the cargo feature otlp")]
+    Absent,
 }
 
 impl Endpoint {
@@ -62,6 +65,9 @@ impl Endpoint {
     /// # Errors
     /// It is none that a collector can have.
     pub fn read(url: &str, ca: Option<&[u8]>) -> Result<Self, BadEndpoint> {
+        if cfg!(not(feature = "otlp")) {
+            return Err(BadEndpoint::Absent);
+        }
         let schemes = [Scheme::Http, Scheme::Https].into_iter();
         let (scheme, rest) = schemes
             .filter_map(|scheme| Some((scheme, url.strip_prefix(scheme.begin())?)))
@@ -107,22 +113,25 @@ impl Endpoint {
     }
 
     /// Host and port.
+    #[cfg(feature = "otlp")]
     pub(super) fn authority(&self) -> &str {
         &self.authority
     }
 
     /// The path to which batches go.
+    #[cfg(feature = "otlp")]
     pub(super) fn path(&self) -> &str {
         &self.path
     }
 
     /// The URL to which batches go.
+    #[cfg(feature = "otlp")]
     pub(super) fn url(&self) -> String {
         format!("{}{}{}", self.scheme.begin(), self.authority, self.path)
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "otlp"))]
 mod tests {
     use rustls::pki_types::ServerName;
 
