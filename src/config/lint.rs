@@ -4,7 +4,7 @@
 mod shadow;
 
 use super::build::Places;
-use super::model::{Config, MaxConnections, Pool};
+use super::model::{Config, Listener, MaxConnections, Pool};
 use super::report::{Code, Diagnostic, Findings, printable};
 
 /// Methods that a second try cannot make worse (RFC 9110 9.2.2).
@@ -15,6 +15,7 @@ pub(super) fn check(config: &Config, places: &Places, findings: &mut Findings) {
     shadow::check(config, places, findings);
     unused_pools(config, places, findings);
     unreachable_listeners(config, places, findings);
+    shared_names(config, places, findings);
     overlapping_admin(config, places, findings);
     for (pool, at) in config.pools.iter().zip(&places.pools) {
         slow_health(pool, at, findings);
@@ -55,6 +56,24 @@ fn unreachable_listeners(config: &Config, places: &Places, findings: &mut Findin
             let one = Diagnostic::warning(Code::UnreachableListener, span.clone(), message);
             findings.push(one.label("no pool, and no route for it").help(Some("give it a `pool`")));
         }
+    }
+}
+
+/// Requests of no route have names too, in metrics and logs.
+fn shared_names(config: &Config, places: &Places, findings: &mut Findings) {
+    for (route, span) in config.routes.iter().zip(&places.routes) {
+        let takes = |at: usize| route.listeners.as_ref().is_none_or(|taken| taken.contains(&at));
+        let has_pool = |(at, listener): (usize, &Listener)| listener.pool.is_some() && takes(at);
+        let others = match route.name.as_str() {
+            "default" if config.listeners.iter().enumerate().any(has_pool) => {
+                "go to its listener's own `pool`"
+            }
+            "none" => "no route takes",
+            _ => continue,
+        };
+        let message = format!("the route \"{}\" is called as requests are that {others}", route.name);
+        let one = Diagnostic::warning(Code::SharedName, span.clone(), message);
+        findings.push(one.help(Some("choose another `name`: metrics and logs do not tell the two apart")));
     }
 }
 

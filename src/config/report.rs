@@ -52,6 +52,7 @@ pub enum Code {
     UnusedKey,
     NoActiveBackend,
     UnreachableListener,
+    SharedName,
     OverlappingAddress,
     UnsafeRetry,
     DoubtfulCertificate,
@@ -323,6 +324,7 @@ impl Code {
         (Code::UnusedKey, "A key without effect beside the others."),
         (Code::NoActiveBackend, "A pool without a backend for ordinary traffic."),
         (Code::UnreachableListener, "A listener that can only answer 404."),
+        (Code::SharedName, "A route called as requests of no route are in metrics and logs."),
         (Code::OverlappingAddress, "Two addresses that cannot both be bound on most systems."),
         (Code::UnsafeRetry, "A retry that may do a thing twice."),
         (
@@ -353,6 +355,7 @@ impl Code {
             Code::UnusedKey => "unused-key",
             Code::NoActiveBackend => "no-active-backend",
             Code::UnreachableListener => "unreachable-listener",
+            Code::SharedName => "shared-name",
             Code::OverlappingAddress => "overlapping-address",
             Code::UnsafeRetry => "unsafe-retry",
             Code::DoubtfulCertificate => "doubtful-certificate",

@@ -305,6 +305,8 @@ fn doubtful_files_are_taken_with_a_warning() {
     assert_eq!(warned(&hosts), ["9:1 never-matches"]);
     assert!(warned(&(route("match.host = '*.a.b'") + &route("match.host = 'a.b'"))).is_empty());
     assert_eq!(warned(&route("match.path = '/a'\nmatch.path_prefix = '/b'")), ["6:1 never-matches"]);
+    assert_eq!(warned(&route("name = 'default'\nmatch.host = 'a'")), ["6:1 shared-name"]);
+    assert_eq!(warned(&route("name = 'none'\nmatch.host = 'a'")), ["6:1 shared-name"]);
     let spare = SMALL.replace("'a:80', 'b:80'", "{ address = 'a:80', backup = true }");
     assert_eq!(found(&spare), ["5:1 no-active-backend"]);
     let lonely = "[[listener]]\nname = 'x'\nbind = '127.0.0.1:81'\n";

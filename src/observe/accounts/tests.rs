@@ -320,6 +320,17 @@ fn what_left_rests_and_goes_on_when_it_comes_back() {
 }
 
 #[test]
+fn a_request_counts_once_where_two_routes_share_a_name() {
+    let mut stage = Stage::new();
+    let Process { pool, route, requests, .. } = &stage.process;
+    pool.follow(&[&**route], &[Arc::clone(requests), Arc::clone(requests)], Some(objective()), stage.now);
+    stage.requests(200, 3);
+    stage.requests(503, 1);
+    stage.pass(ms(2_000));
+    assert_eq!(stage.process.pool.account().tally(), Tally { good: 3, failed: 1 });
+}
+
+#[test]
 fn only_so_much_is_remembered_of_what_left() {
     let stage = Stage::new();
     let metrics = &stage.process.metrics;

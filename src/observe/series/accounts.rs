@@ -1,5 +1,6 @@
 //! What the series say to the accounts, and the accounts of them.
 
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -168,8 +169,11 @@ fn standing(state: State) -> Standing {
     }
 }
 
+/// Each once: a route that is called `default` shares its series with its listener's own pool.
 fn sources(series: &[Arc<RouteSeries>]) -> Vec<Weak<dyn Tallied>> {
-    series.iter().map(|one| Arc::downgrade(&(Arc::clone(one) as Arc<dyn Tallied>))).collect()
+    let mut seen = HashSet::new();
+    let once = series.iter().filter(|one| seen.insert(Arc::as_ptr(one)));
+    once.map(|one| Arc::downgrade(&(Arc::clone(one) as Arc<dyn Tallied>))).collect()
 }
 
 impl Tallied for RouteSeries {
