@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,10 +15,6 @@ use crate::observe::Metrics;
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(1);
-/// A file smaller than this is not worth to be written anew.
-const GROWN: u64 = 1 << 20;
-/// A file is written anew where it has grown to this multiple of what it began with.
-const GROWTH: u64 = 4;
 /// How long the end waits for a disk that does not answer.
 const LAST_WRITE: Duration = Duration::from_secs(5);
 
@@ -54,8 +50,6 @@ struct Writer {
     busy: AtomicBool,
     /// What is behind the last whole piece cannot be relied on, or there is too much of it.
     wants_whole: AtomicBool,
-    /// Of the file, when it was last written whole.
-    base: AtomicU64,
 }
 
 impl Keeper {
@@ -122,7 +116,6 @@ impl Book {
         file.replace(&metrics.journal(now, wall, true))?;
         metrics.state_synced(wall);
         let writer = Arc::new(Writer::default());
-        writer.base.store(file.len(), Ordering::Relaxed);
         let (pieces, taken) = sync_channel(1);
         let (ending, ended) = sync_channel(1);
         let (told, metrics) = (Arc::clone(&writer), Arc::clone(metrics));
@@ -161,11 +154,7 @@ fn write_all(mut file: StateFile, pieces: &Receiver<Piece>, writer: &Writer, met
                 }
                 failing = false;
                 metrics.state_synced(piece.at);
-                if piece.whole {
-                    writer.base.store(file.len(), Ordering::Relaxed);
-                }
-                let limit = GROWN.max(writer.base.load(Ordering::Relaxed).saturating_mul(GROWTH));
-                writer.wants_whole.fetch_or(file.len() > limit, Ordering::AcqRel);
+                writer.wants_whole.fetch_or(file.has_grown(), Ordering::AcqRel);
             }
             Err(error) => {
                 if !failing {

@@ -15,6 +15,10 @@ use crate::observe::{Foreign, Journal};
 
 /// A larger file is nothing that this program wrote.
 const SIZE_MAX: u64 = 256 << 20;
+/// A file smaller than this is not worth to be written anew.
+const GROWN: u64 = 1 << 20;
+/// A file is written anew where it has grown to this multiple of what it began with.
+const GROWTH: u64 = 4;
 /// How often the file is opened anew where it is replaced while it is being taken.
 const TAKES_MAX: usize = 10;
 /// What is said there is no one's business but the owner's.
@@ -56,6 +60,8 @@ pub(super) struct StateFile {
     file: File,
     /// Bytes that are known to be whole lines.
     len: u64,
+    /// What it held when it was last written whole.
+    base: u64,
 }
 
 impl StateFile {
@@ -76,15 +82,18 @@ impl StateFile {
             let text = read(&mut file).map_err(io_error(path, "read"))?;
             let foreign = |why| StateError::Foreign { path: path.to_owned(), why };
             let journal = Journal::read(&text).map_err(foreign)?;
-            let state = Self { path: path.to_owned(), file, len: text.len() as u64 };
+            // Where a link leads there, it is not the link that is replaced.
+            let path = std::fs::canonicalize(path).map_err(io_error(path, "found"))?;
+            let len = text.len() as u64;
+            let state = Self { path, file, len, base: len };
             return Ok((state, journal));
         }
         Err(StateError::Replaced(path.to_owned()))
     }
 
-    /// How large it is.
-    pub(super) fn len(&self) -> u64 {
-        self.len
+    /// Whether it is time to write it anew: to begin with it, it must be read whole.
+    pub(super) fn has_grown(&self) -> bool {
+        self.len > largest(self.base)
     }
 
     /// Puts lines behind those that are there, and brings them to the disk.
@@ -109,9 +118,17 @@ impl StateFile {
         }
         self.file = write_beside(&self.path, journal).map_err(io_error(&self.path, "replaced"))?;
         self.len = journal.len() as u64;
+        self.base = self.len;
         // Only now: whatever comes of it, the new file is the one that stands.
         sync_directory(&self.path).map_err(io_error(&self.path, "brought to the disk"))
     }
+}
+
+/// How large a file may grow that was so large when it was last written whole.
+fn largest(base: u64) -> u64 {
+    let grown = GROWN.max(base.saturating_mul(GROWTH));
+    // Never so large that the next process would not read it.
+    grown.min((SIZE_MAX / 2).max(base.saturating_add(GROWN)))
 }
 
 fn io_error(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> StateError {
@@ -235,6 +252,29 @@ mod tests {
         assert!(matches!(state.append(b"\n"), Err(StateError::Replaced(_))));
         assert!(matches!(state.replace(&journal()), Err(StateError::Replaced(_))));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "other");
+    }
+
+    #[test]
+    fn a_link_stays_and_what_it_leads_to_is_written() {
+        let (folder, path) = place();
+        let link = folder.path().join("link.json");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let (mut state, _) = StateFile::take(&link).unwrap();
+        state.replace(&journal()).unwrap();
+        state.append(&journal()).unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read(&path).unwrap().len(), 2 * journal().len());
+        assert!(matches!(StateFile::take(&path), Err(StateError::Held(_))));
+    }
+
+    #[test]
+    fn a_file_grows_by_so_much_and_never_beyond_what_can_be_read() {
+        const MIB: u64 = 1 << 20;
+        for (base, expected) in
+            [(0, 1), (MIB / 8, 1), (3 * MIB, 12), (32 * MIB, 128), (64 * MIB, 128), (200 * MIB, 201)]
+        {
+            assert_eq!(largest(base), expected * MIB, "{base}");
+        }
     }
 
     #[test]
