@@ -41,7 +41,7 @@ pub use histogram::{Distribution, EXPORTED_BOUNDS, Histogram};
 pub use journal::{Foreign, Journal};
 pub use label::{
     CLIENT_LEFT, CheckResult, Ejection, ExportFailure, Handshake, MethodLabel, Outcome, Phase, Reason,
-    RetryReason,
+    RetryReason, UNREGISTERED,
 };
 pub use ledger::{Availability, Ledger, MAX_OUTAGES, Outage, Stamp, Standing};
 pub use metrics::Metrics;

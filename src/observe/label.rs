@@ -3,6 +3,9 @@
 /// The status under which a request is counted whose client left before the end of the response.
 pub const CLIENT_LEFT: u16 = 499;
 
+/// The status under which a request is counted whose backend answered 499: no registered one, and nobody left.
+pub const UNREGISTERED: u16 = 498;
+
 /// The status codes of the IANA registry.
 const REGISTERED: [u16; 64] = [
     100, 101, 102, 103, 104, 200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 300, 301, 302, 303, 304, 305,

@@ -18,7 +18,7 @@ use super::worker::Worker;
 use crate::access::Arrival;
 use crate::backend::Moment;
 use crate::http::{self, Forwarding, RequestHead, ResponseHead};
-use crate::observe::{CLIENT_LEFT, MethodLabel};
+use crate::observe::{CLIENT_LEFT, MethodLabel, UNREGISTERED};
 use crate::resilience::{Facts, Failure, Verdict, decide};
 use crate::snapshot::{Listener, Pool, Route};
 use crate::timer::Timer;
@@ -99,7 +99,9 @@ pub async fn serve(
     let series = route.map_or(&listener.unrouted, |route| &route.series);
     let ended = exchange.now;
     let took = ended.saturating_duration_since(arrival.began);
-    series.request(worker.index, method, code, took);
+    // A client that leaves is a fault; without one the backend itself has said so.
+    let counted = if fault.is_none() && code == CLIENT_LEFT { UNREGISTERED } else { code };
+    series.request(worker.index, method, counted, took);
     if let Some(trace_id) = exchange.trail.recorded() {
         series.exemplar(worker.index, trace_id, took);
     }

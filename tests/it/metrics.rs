@@ -46,6 +46,25 @@ fn sums_equal_what_the_origins_counted() {
     });
 }
 
+/// A backend's 499 is a status that nobody registered, and no client that left.
+#[test]
+fn a_backend_that_says_499_has_answered() {
+    let origin = Origin::new(|visit| {
+        while visit.request()?.is_some() {
+            visit.answer(499, "token required")?;
+        }
+        Ok(())
+    });
+    let daemon = Daemon::start(&over(&[origin.address]));
+    assert_eq!(get(daemon.web, "/").status(), 499);
+    let text = until("it is counted", || {
+        let text = daemon.page("/metrics").text();
+        (sum(&text, "equipoise_http_requests_total", &[]) == 1.0).then_some(text)
+    });
+    assert_eq!(sum(&text, "equipoise_http_requests_total", &[("code", "other")]), 1.0);
+    assert_eq!(sum(&text, "equipoise_pool_requests_total", &[("result", "success")]), 1.0);
+}
+
 /// Every family that the contract names and that has a source now, in a form that Prometheus' own linter
 /// accepts.
 #[test]
