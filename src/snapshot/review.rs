@@ -5,7 +5,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::pool::Pool;
-use crate::backend::{Duty, Moment};
+use crate::backend::{Duty, Moment, State};
 use crate::balance::{Algorithm, Balancer, Candidate, Memory, Settings};
 use crate::observe::Ejection;
 use crate::resilience::Cause;
@@ -29,6 +29,9 @@ pub struct Roster {
     /// Who picks.
     pub balancer: Box<dyn Balancer>,
 }
+
+/// Of how many backends it is told why they do not serve.
+const TOLD_MAX: usize = 3;
 
 /// What the control thread remembers of a pool from one review to the next.
 #[derive(Debug, Default)]
@@ -146,8 +149,8 @@ impl Pool {
         }
         let roster = Roster::compile(&selection, &self.squad, self.algorithm, self.settings, &self.memory);
         let serves = !roster.candidates.is_empty();
-        let cause = if serves { "a backend is usable" } else { "no backend is usable" };
-        self.series.set_serving(serves, cause, now);
+        let cause = if serves { "a backend is usable".to_owned() } else { self.why_nobody() };
+        self.series.set_serving(serves, &cause, now);
         self.series.set_panicking(selection.panics);
         self.tell_priority(notes, roster.priority);
         self.roster.store(Arc::new(roster));
@@ -161,6 +164,22 @@ impl Pool {
         }
         notes.panics = selection.panics;
         notes.seen = selection.seen;
+    }
+
+    /// Why nobody can serve.
+    fn why_nobody(&self) -> String {
+        let mut why = "no backend is usable".to_owned();
+        for (nth, member) in self.members.iter().take(TOLD_MAX).enumerate() {
+            let (state, reason) = member.backend.condition().shown();
+            let reason = if matches!(state, State::Up | State::SlowStart) { "weight 0" } else { &*reason };
+            let before = if nth == 0 { ": " } else { "; " };
+            why.extend([before, &*member.backend.identity().name, " ", reason]);
+        }
+        match self.members.len().saturating_sub(TOLD_MAX) {
+            0 => {}
+            more => why += &format!("; and {more} more"),
+        }
+        why
     }
 
     fn tell_priority(&self, notes: &mut MutexGuard<'_, Notes>, priority: Option<u8>) {
@@ -262,5 +281,26 @@ mod tests {
         assert_eq!(pool.series.availability(at(2_000)).unwrap().failures, 0, "the other one served");
         let route = snapshot.routings[0].account.account().availability(at(2_000)).unwrap();
         assert_eq!((route.uptime, route.failures), (Duration::from_secs(2), 0));
+    }
+
+    #[test]
+    fn a_pool_that_cannot_serve_tells_why_its_backends_do_not() {
+        let file = FILE.replace("\"127.0.0.1:2\"", "\"127.0.0.1:2\", \"127.0.0.1:3\", \"127.0.0.1:4\"");
+        let config = config::read("test", &file, &vocabulary()).config.unwrap();
+        let at = |ms| epoch() + Duration::from_millis(ms);
+        let snapshot = compile(&config, None, &Metrics::new(1), 1024, None, None, at(0));
+        snapshot.enter(at(0));
+        let pool = &snapshot.pools[0];
+        pool.begin(at(0));
+        for (member, reason) in
+            pool.members.iter().zip(["status 503", "connect refused", "timeout after 1s", ""])
+        {
+            member.backend.condition().set(false, reason, at(1_000));
+        }
+        pool.review(at(1_000));
+        let expected = "no backend is usable: 127.0.0.1:1 status 503; 127.0.0.1:2 connect refused; \
+                        127.0.0.1:3 timeout after 1s; and 1 more";
+        assert_eq!(&*pool.series.account().outages(at(2_000))[0].cause, expected);
+        assert_eq!(&*snapshot.routings[0].account.account().outages(at(2_000))[0].cause, expected);
     }
 }
