@@ -218,10 +218,12 @@ fn heading(text: &mut String, pool: &PoolView) {
     let Some(slo) = &pool.slo else { return };
     for (name, burn) in [("availability", &slo.availability), ("latency", &slo.latency)] {
         let Some(burn) = burn else { continue };
-        let (objective, left) = (burn.objective_ratio * 100.0, percent(burn.budget_remaining_ratio));
+        let objective = format!("{:.6}", burn.objective_ratio * 100.0);
+        let objective = objective.trim_end_matches('0').trim_end_matches('.');
+        let left = percent(burn.budget_remaining_ratio);
         let _ = writeln!(
             text,
-            "  {name} {objective:.6} %: {left} of the error budget left; burn rate {:.2} (5m), {:.2} (1h), {:.2} (6h)",
+            "  {name} {objective} %: {left} of the error budget left; burn rate {:.2} (5m), {:.2} (1h), {:.2} (6h)",
             burn.burn_rate_5m, burn.burn_rate_1h, burn.burn_rate_6h
         );
     }

@@ -116,7 +116,7 @@ fn the_table_says_state_and_why() {
     );
     assert_eq!(
         lines.remove(1),
-        "  availability 99.900000 %: 25.00 % of the error budget left; burn rate 0.00 (5m), 3.00 (1h), 1.50 (6h)"
+        "  availability 99.9 %: 25.00 % of the error budget left; burn rate 0.00 (5m), 3.00 (1h), 1.50 (6h)"
     );
     assert!(lines[1].contains("BACKEND") && lines[1].ends_with("WHY"));
     for part in ["app1 (backup)", "app.internal:80 (10.0.0.1:80)", " down ", "2 (1 idle)", "\u{fffd}[31m503"]

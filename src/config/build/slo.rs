@@ -50,7 +50,11 @@ pub(super) fn build(section: &Section, findings: &mut Findings) -> Option<Slo> {
     })
 }
 
-/// Percent as a share.
+/// Percent as a share: the number nearest to what was written, so that 99.9 is shown as 0.999.
 fn share(percent: f64) -> f64 {
-    percent / 100.0
+    /// Parts of a percent that are told apart.
+    const PARTS: f64 = 1e9;
+    let share = (percent * PARTS).round() / (PARTS * 100.0);
+    // Still neither nothing nor all.
+    if share > 0.0 && share < 1.0 { share } else { percent / 100.0 }
 }

@@ -9,11 +9,12 @@ fn with(slo: &str) -> String {
 fn objectives_are_shares_of_requests() {
     let slo = "{ availability = 99.9, latency = '300ms', latency_ratio = 99, window = '7d' }";
     let read = config(&with(slo)).pools[0].slo.unwrap();
-    assert!((read.availability.unwrap() - 0.999).abs() < 1e-12);
-    let (within, share) = read.latency.unwrap();
-    assert!(within == Duration::from_millis(300) && (share - 0.99).abs() < 1e-12);
+    assert_eq!(read.availability, Some(0.999));
+    assert_eq!(read.latency, Some((Duration::from_millis(300), 0.99)));
     assert_eq!(read.window, Duration::from_secs(7 * 86_400));
 
+    let fine = config(&with("{ availability = 99.9999999999 }")).pools[0].slo.unwrap();
+    assert!(fine.availability.is_some_and(|share| share < 1.0));
     let read = config(&with("{ availability = 99 }")).pools[0].slo.unwrap();
     assert_eq!((read.latency, read.window), (None, Duration::from_secs(30 * 86_400)));
     assert_eq!(config(SMALL).pools[0].slo, None);
