@@ -303,8 +303,12 @@ impl Metrics {
         live(&mut self.book().routes)
     }
 
+    /// Those of the configuration in force. What began before a pool was removed may run on for days, and nobody is to
+    /// be told for so long that there is no backend in it.
     pub(super) fn live_pools(&self) -> Vec<Arc<PoolSeries>> {
-        live(&mut self.book().pools)
+        let mut pools = live(&mut self.book().pools);
+        pools.retain(|series| series.account().left().is_none());
+        pools
     }
 
     /// One series per pair of labels: the newest that is alive. Those of removed backends are not shown:

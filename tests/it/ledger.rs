@@ -234,6 +234,30 @@ fn what_a_reload_removed_disappears_and_goes_on_when_it_comes_back() {
     assert_eq!(daemon.logged("[server] state_file")["level"], "WARN");
 }
 
+/// Whoever removes a pool that nobody can serve is not told of it for as long as an old stream runs.
+#[test]
+fn a_removed_pool_disappears_although_something_older_runs() {
+    let streaming = Origin::new(|visit| {
+        visit.request()?;
+        visit.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")?;
+        visit.wire.rest().map(drop)
+    });
+    let one = over(&[streaming.address]);
+    let both = one.clone().and(
+        "[[route]]\nname = \"old\"\nmatch.path_prefix = \"/old\"\npool = \"old\"\n\
+         [pool.old]\nbackends = [\"127.0.0.1:1\"]\nhealth = { interval = \"100ms\", timeout = \"100ms\" }\n",
+    );
+    let daemon = Daemon::start(&both);
+    until("it is down", || (daemon.metric("equipoise_pool_up", &[("pool", "old")]) == 0.0).then_some(()));
+    let mut client = crate::client::connect(daemon.web);
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert_eq!(client.head().unwrap().unwrap().status(), 200);
+    daemon.reload(&one);
+    let text = daemon.page("/metrics").text();
+    assert!(!text.contains("pool=\"old\""), "{text}");
+    assert!(text.contains("equipoise_pool_up{pool=\"crm\"} 1\n"));
+}
+
 /// Nothing of the balancer's own shows in what requests saw but what clients got.
 #[test]
 fn a_response_that_breaks_off_has_failed_whatever_its_status() {
