@@ -302,6 +302,7 @@ impl Control {
             removed
         };
         self.shared.store(Arc::clone(&new));
+        certificates::withdraw(&old, &new);
         self.watch_backends(&new);
         // Who waits for a pool that has gone waits in vain.
         let gone = old.pools.iter().filter(|pool| new.pool(&pool.name).is_none());

@@ -38,6 +38,12 @@ pub(super) fn tell_changes(before: &Shown, now: &Shown) {
     }
 }
 
+/// Listeners that a reload took away show nothing any more, although what began before it may run on for days.
+pub(super) fn withdraw(old: &Snapshot, new: &Snapshot) {
+    let gone = old.listeners.iter().filter(|listener| new.listener(&listener.name).is_none());
+    gone.for_each(|listener| listener.series.set_certificates(false, Vec::new()));
+}
+
 /// Says once a day which end soon. Never ends.
 pub(super) async fn watch(shared: Arc<ArcSwap<Snapshot>>) {
     loop {

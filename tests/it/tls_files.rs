@@ -8,7 +8,8 @@ use rustix::process::Signal;
 use rustls::{ClientConfig, HandshakeKind, SupportedProtocolVersion};
 
 use crate::certificates::{Authority, Files};
-use crate::client::get;
+use crate::client::{connect, get};
+use crate::config::over;
 use crate::daemon::{BINARY, Daemon, until};
 use crate::origin::Origin;
 use crate::tls::{fetch, kind, secured, serial, tls};
@@ -38,6 +39,28 @@ fn a_new_certificate_comes_with_sighup_and_a_wrong_one_does_not() {
     let answer = daemon.ask_to_reload();
     assert!(answer.status() == 422 && answer.text().contains("is not the key"), "{}", answer.text());
     assert_eq!(shown(&fresh()), 8);
+}
+
+#[test]
+fn a_removed_listener_shows_no_certificate_although_something_older_runs() {
+    let authority = Authority::new();
+    let own = authority.issue("own", &["crm.test"], 7);
+    let streaming = Origin::new(|visit| {
+        visit.request()?;
+        visit.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")?;
+        visit.wire.rest().map(drop)
+    });
+    let one = over(&[streaming.address]);
+    let secure = "[[listener]]\nname = 'secure'\nbind = '127.0.0.1:0'\npool = 'crm'\n";
+    let both = one.clone().and(&format!("{secure}{}", tls(&[&own], "")));
+    let daemon = Daemon::start(&both);
+    let shown = || daemon.page("/metrics").text().contains("listener=\"secure\",name=\"crm.test\"");
+    assert!(shown());
+    let mut client = connect(daemon.web);
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert_eq!(client.head().unwrap().unwrap().status(), 200);
+    daemon.reload(&one);
+    assert!(!shown());
 }
 
 /// The file of the configuration is not read with them: what stands in it waits for a reload.
