@@ -16,7 +16,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, watch};
-use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::observe::{Happenings, Metrics};
@@ -25,6 +24,7 @@ mod accept;
 mod answer;
 mod explain;
 mod guard;
+mod guests;
 mod live;
 mod orders;
 mod page;
@@ -37,6 +37,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+use guests::{Guests, Rest, Served};
 use stream::Stream;
 
 pub use explain::{ChanceView, ChoiceView, ExplainView, JudgedView, OwnAnswerView, Question, TermsView};
@@ -48,8 +49,6 @@ pub use view::{
     RouteView, SloView, TrafficView,
 };
 
-/// Open connections; further ones wait in the kernel's accept queue until one ends.
-const MAX_CONNECTIONS: usize = 64;
 /// From the wish for a request to the end of its head, idle time on a kept connection included; above
 /// Prometheus' usual 15 s between scrapes, so that its connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -124,15 +123,17 @@ pub async fn serve(
         stream: Stream::default(),
     });
     let (closing, closed) = watch::channel(false);
-    let mut connections = JoinSet::new();
+    let mut guests = Guests::default();
     let mut stop = pin!(stop);
     loop {
+        guests.make_room().await;
+        let full = guests.are_full();
         tokio::select! {
             () = &mut stop => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+            () = guests.moved() => {}
+            accepted = listener.accept(), if !full => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn_local(converse(stream, Rc::clone(&desk), closed.clone()));
+                    guests.seat(|rest| converse(stream, Rc::clone(&desk), rest, closed.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "admin endpoint cannot accept");
@@ -144,7 +145,7 @@ pub async fn serve(
     drop(listener);
     // Every connection has its own deadline from here on, so that this ends.
     let _ = closing.send(true);
-    while connections.join_next().await.is_some() {}
+    guests.gone().await;
     Ok(())
 }
 
@@ -159,11 +160,14 @@ struct Desk {
     stream: Stream,
 }
 
-async fn converse(stream: TcpStream, desk: Rc<Desk>, mut closed: watch::Receiver<bool>) {
+async fn converse(stream: TcpStream, desk: Rc<Desk>, rest: Rest, mut closed: watch::Receiver<bool>) {
     let (end, ending) = watch::channel(false);
     let service = service_fn(move |request| {
-        let (desk, ending) = (Rc::clone(&desk), ending.clone());
-        async move { Ok::<_, std::convert::Infallible>(answer::answer(&desk, ending, request).await) }
+        let (desk, ending, work) = (Rc::clone(&desk), ending.clone(), rest.disturb());
+        async move {
+            let answer = answer::answer(&desk, ending, request).await;
+            Ok::<_, std::convert::Infallible>(answer.map(|content| Served::new(content, work)))
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

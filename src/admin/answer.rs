@@ -61,19 +61,31 @@ pub(super) async fn answer(
                 Err(refusal) => refused(&refusal),
             }
         }
-        Some(Page::File(file)) => page::give(file, &head.headers),
-        Some(Page::Stream) => follow(desk, ending),
-        Some(Page::Metrics) => scrape::page(desk, &head.headers).await,
-        Some(page) => match head.uri.query().filter(|_| matches!(page, Page::Explain)).and_then(recall::read)
-        {
-            Some(id) => recalled(desk, id).await,
-            None => show(desk, &page, &head),
+        // Probes may name it as they like: there is nothing to be learnt from the answer.
+        Some(page @ (Page::Healthy | Page::Ready)) => show(desk, &page, &head),
+        Some(page) => match guard::check_read(desk.bind, &head) {
+            Ok(()) => read(desk, &page, ending, &head).await,
+            // Not logged: a page could fill the log with it.
+            Err(refusal) => error(refusal.status, refusal.why),
         },
     };
     let fields = answer.headers_mut();
     fields.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     answer
+}
+
+/// What changes nothing, and may be known.
+async fn read(desk: &Rc<Desk>, page: &Page<'_>, ending: watch::Receiver<bool>, head: &Parts) -> Answer {
+    match page {
+        Page::File(file) => page::give(file, &head.headers),
+        Page::Stream => follow(desk, ending),
+        Page::Metrics => scrape::page(desk, &head.headers).await,
+        _ => match head.uri.query().filter(|_| matches!(page, Page::Explain)).and_then(recall::read) {
+            Some(id) => recalled(desk, id).await,
+            None => show(desk, page, head),
+        },
+    }
 }
 
 fn page_of(path: &str) -> Option<Page<'_>> {

@@ -1,14 +1,19 @@
-//! Who may change something.
+//! Who may change something, and who may read.
 //!
 //! On a loopback bind the danger is a browser on the same machine that a foreign page makes send
 //! requests. Three things stop it: Host must name this machine (a name that was rebound to 127.0.0.1 is
 //! refused), Origin must not be foreign, and the field X-Equipoise, which a page cannot add without a
 //! preflight that is never granted. Off loopback, or where a token is configured, only the bearer of the
 //! token may (RFC 6750 2.1).
+//!
+//! Reads are for whoever reaches the address, which a foreign page in that browser does too. It cannot read what is of
+//! another origin, but by a name that it has rebound to 127.0.0.1 it would, and what it only loads could take all
+//! streams. Both are refused.
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, StatusCode, header};
 use sha2::{Digest, Sha256};
@@ -36,6 +41,29 @@ pub(super) fn check(bind: SocketAddr, token: Option<&str>, request: &Parts) -> R
             "the admin endpoint is bound off loopback and [admin] token_file is not set: nothing can be changed \
              from here; set token_file, or bind 127.0.0.1, or send the process SIGHUP",
         ),
+    }
+}
+
+/// Lets a read pass, or says why not.
+pub(super) fn check_read(bind: SocketAddr, request: &Parts) -> Result<(), Refusal> {
+    let text = |name| request.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    // Only browsers send these, and no page can change them. Whoever follows a link to here may look.
+    let foreign = matches!(text("sec-fetch-site"), Some("cross-site" | "same-site"));
+    let goes = text("sec-fetch-mode") == Some("navigate") && text("sec-fetch-dest") == Some("document");
+    if foreign && !goes {
+        return refuse(StatusCode::FORBIDDEN, "asked for by a page of another origin");
+    }
+    if !bind.ip().to_canonical().is_loopback() {
+        return Ok(());
+    }
+    match text("host") {
+        // A name that somebody else can give an address to has a dot in it, and is no address.
+        Some(host) if host.contains('.') && !is_ours(host, bind.ip()) && !is_address(host) => refuse(
+            StatusCode::FORBIDDEN,
+            "Host is neither loopback nor the address of [admin] bind: a foreign page may have led a browser here by \
+             its own name; a proxy before this endpoint must set Host to its address",
+        ),
+        _ => Ok(()),
     }
 }
 
@@ -98,6 +126,12 @@ fn is_ours(authority: &str, bind: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_loopback() || address == bind.to_canonical()
     })
+}
+
+/// Whether `host[:port]` is an address and no name.
+fn is_address(authority: &str) -> bool {
+    let host = without_port(authority).map(|host| host.trim_start_matches('[').trim_end_matches(']'));
+    host.is_some_and(|host| host.parse::<IpAddr>().is_ok())
 }
 
 /// The host of `host[:port]`; `None` if what follows it is no port.
@@ -213,6 +247,40 @@ mod tests {
             assert_eq!(status(bind, None, &[("host", "localhost"), OURS]), 403, "{bind}");
             assert_eq!(status(bind, Some("t"), &anyhow), 401, "{bind}");
             assert_eq!(status(bind, Some("t"), &[("authorization", "Bearer t")]), 200, "{bind}");
+        }
+    }
+    #[test]
+    fn what_a_foreign_page_asks_for_is_not_read() {
+        let read = |bind: &str, fields: &[(&'static str, &'static str)]| {
+            check_read(bind.parse().unwrap(), &request(fields)).is_ok()
+        };
+        for host in
+            ["localhost:9900", "127.0.0.1", "[::1]:9900", "10.0.0.1:9900", "[fe80::1]", "equipoise", ""]
+        {
+            assert!(read(LOCAL, &[("host", host)]), "{host}");
+        }
+        assert!(read(LOCAL, &[]), "no browser leaves Host out");
+        for host in
+            ["evil.example", "127.0.0.1.evil.example:9900", "a.localhost.evil.example", "evil.example."]
+        {
+            assert!(!read(LOCAL, &[("host", host)]), "{host}");
+            assert!(
+                read("0.0.0.0:9900", &[("host", host)]),
+                "who binds it to a network names it as it likes"
+            );
+        }
+        let fetched = |site, mode, dest| {
+            let fields = [("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", dest)];
+            [LOCAL, "0.0.0.0:9900"].map(|bind| read(bind, &fields))
+        };
+        assert_eq!(fetched("same-origin", "cors", "empty"), [true; 2], "our own page");
+        assert_eq!(fetched("none", "navigate", "document"), [true; 2], "typed into the address bar");
+        assert_eq!(fetched("cross-site", "navigate", "document"), [true; 2], "a link in a wiki");
+        for (mode, dest) in
+            [("no-cors", "empty"), ("no-cors", "image"), ("cors", "empty"), ("navigate", "iframe")]
+        {
+            assert_eq!(fetched("cross-site", mode, dest), [false; 2], "{mode} {dest}");
+            assert_eq!(fetched("same-site", mode, dest), [false; 2], "{mode} {dest}");
         }
     }
 }

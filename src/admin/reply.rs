@@ -10,8 +10,11 @@ use serde_json::json;
 use super::guard;
 use super::stream::Frames;
 
-/// An answer: whole, or a stream.
-pub(super) type Answer = Response<Either<Full<Bytes>, Frames>>;
+/// What an answer holds: all of it, or a stream.
+pub(super) type Content = Either<Full<Bytes>, Frames>;
+
+/// An answer.
+pub(super) type Answer = Response<Content>;
 
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 
