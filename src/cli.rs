@@ -2,6 +2,7 @@
 
 mod check;
 mod generate;
+mod output;
 mod remote;
 
 use std::path::PathBuf;
@@ -107,9 +108,9 @@ pub fn main() -> ExitCode {
         Command::Weight(args) => remote::weigh(&args),
         Command::Explain(args) => remote::explain(&args),
         Command::Check { file, format } => check::run(&file.path, format),
-        Command::Schema => generate::print(&generate::schema()),
-        Command::Completions { shell } => generate::print(&generate::completions(shell)),
-        Command::Man => generate::print(&generate::man()),
+        Command::Schema => output::print(&generate::schema()),
+        Command::Completions { shell } => output::print(&generate::completions(shell)),
+        Command::Man => output::print(&generate::man()),
     }
 }
 

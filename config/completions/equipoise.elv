@@ -50,56 +50,56 @@ set edit:completion:arg-completer[equipoise] = {|@words|
             cand --help 'Print help'
         }
         &'equipoise;reload'= {
-            cand --admin 'The admin endpoint of the running balancer'
+            cand --admin 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT'
             cand --token-file 'A file that holds the bearer token, as in [admin] token_file'
             cand --format 'How the answer is printed'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
         &'equipoise;status'= {
-            cand --admin 'The admin endpoint of the running balancer'
+            cand --admin 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT'
             cand --token-file 'A file that holds the bearer token, as in [admin] token_file'
             cand --format 'How the answer is printed'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
         &'equipoise;top'= {
-            cand --admin 'The admin endpoint of the running balancer'
+            cand --admin 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT'
             cand --token-file 'A file that holds the bearer token, as in [admin] token_file'
-            cand --interval 'How often the picture changes: 1s to 60s'
+            cand --interval 'How often the picture changes: 1s to 60s; the balancer tells what holds once a second, no more often'
             cand -h 'Print help'
             cand --help 'Print help'
         }
         &'equipoise;drain'= {
-            cand --admin 'The admin endpoint of the running balancer'
+            cand --admin 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT'
             cand --token-file 'A file that holds the bearer token, as in [admin] token_file'
             cand --format 'How the answer is printed'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
         &'equipoise;maintenance'= {
-            cand --admin 'The admin endpoint of the running balancer'
+            cand --admin 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT'
             cand --token-file 'A file that holds the bearer token, as in [admin] token_file'
             cand --format 'How the answer is printed'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
         &'equipoise;enable'= {
-            cand --admin 'The admin endpoint of the running balancer'
+            cand --admin 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT'
             cand --token-file 'A file that holds the bearer token, as in [admin] token_file'
             cand --format 'How the answer is printed'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
         &'equipoise;weight'= {
-            cand --admin 'The admin endpoint of the running balancer'
+            cand --admin 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT'
             cand --token-file 'A file that holds the bearer token, as in [admin] token_file'
             cand --format 'How the answer is printed'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
         &'equipoise;explain'= {
-            cand --admin 'The admin endpoint of the running balancer'
+            cand --admin 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT'
             cand --token-file 'A file that holds the bearer token, as in [admin] token_file'
             cand --format 'How the answer is printed'
             cand --url 'Where the request would go: scheme, host, path and query'

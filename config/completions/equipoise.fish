@@ -45,41 +45,41 @@ complete -c equipoise -n "__fish_equipoise_using_subcommand run" -s c -l config 
 complete -c equipoise -n "__fish_equipoise_using_subcommand run" -s h -l help -d 'Print help'
 complete -c equipoise -n "__fish_equipoise_using_subcommand demo" -l port -d 'The port to balance on (default: 8080, or one that is free)' -r
 complete -c equipoise -n "__fish_equipoise_using_subcommand demo" -s h -l help -d 'Print help'
-complete -c equipoise -n "__fish_equipoise_using_subcommand reload" -l admin -d 'The admin endpoint of the running balancer' -r
+complete -c equipoise -n "__fish_equipoise_using_subcommand reload" -l admin -d 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT' -r
 complete -c equipoise -n "__fish_equipoise_using_subcommand reload" -l token-file -d 'A file that holds the bearer token, as in [admin] token_file' -r -F
 complete -c equipoise -n "__fish_equipoise_using_subcommand reload" -l format -d 'How the answer is printed' -r -f -a "text\t'For people'
 json\t'For programs'"
 complete -c equipoise -n "__fish_equipoise_using_subcommand reload" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c equipoise -n "__fish_equipoise_using_subcommand status" -l admin -d 'The admin endpoint of the running balancer' -r
+complete -c equipoise -n "__fish_equipoise_using_subcommand status" -l admin -d 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT' -r
 complete -c equipoise -n "__fish_equipoise_using_subcommand status" -l token-file -d 'A file that holds the bearer token, as in [admin] token_file' -r -F
 complete -c equipoise -n "__fish_equipoise_using_subcommand status" -l format -d 'How the answer is printed' -r -f -a "text\t'For people'
 json\t'For programs'"
 complete -c equipoise -n "__fish_equipoise_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c equipoise -n "__fish_equipoise_using_subcommand top" -l admin -d 'The admin endpoint of the running balancer' -r
+complete -c equipoise -n "__fish_equipoise_using_subcommand top" -l admin -d 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT' -r
 complete -c equipoise -n "__fish_equipoise_using_subcommand top" -l token-file -d 'A file that holds the bearer token, as in [admin] token_file' -r -F
-complete -c equipoise -n "__fish_equipoise_using_subcommand top" -l interval -d 'How often the picture changes: 1s to 60s' -r
+complete -c equipoise -n "__fish_equipoise_using_subcommand top" -l interval -d 'How often the picture changes: 1s to 60s; the balancer tells what holds once a second, no more often' -r
 complete -c equipoise -n "__fish_equipoise_using_subcommand top" -s h -l help -d 'Print help'
-complete -c equipoise -n "__fish_equipoise_using_subcommand drain" -l admin -d 'The admin endpoint of the running balancer' -r
+complete -c equipoise -n "__fish_equipoise_using_subcommand drain" -l admin -d 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT' -r
 complete -c equipoise -n "__fish_equipoise_using_subcommand drain" -l token-file -d 'A file that holds the bearer token, as in [admin] token_file' -r -F
 complete -c equipoise -n "__fish_equipoise_using_subcommand drain" -l format -d 'How the answer is printed' -r -f -a "text\t'For people'
 json\t'For programs'"
 complete -c equipoise -n "__fish_equipoise_using_subcommand drain" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c equipoise -n "__fish_equipoise_using_subcommand maintenance" -l admin -d 'The admin endpoint of the running balancer' -r
+complete -c equipoise -n "__fish_equipoise_using_subcommand maintenance" -l admin -d 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT' -r
 complete -c equipoise -n "__fish_equipoise_using_subcommand maintenance" -l token-file -d 'A file that holds the bearer token, as in [admin] token_file' -r -F
 complete -c equipoise -n "__fish_equipoise_using_subcommand maintenance" -l format -d 'How the answer is printed' -r -f -a "text\t'For people'
 json\t'For programs'"
 complete -c equipoise -n "__fish_equipoise_using_subcommand maintenance" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c equipoise -n "__fish_equipoise_using_subcommand enable" -l admin -d 'The admin endpoint of the running balancer' -r
+complete -c equipoise -n "__fish_equipoise_using_subcommand enable" -l admin -d 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT' -r
 complete -c equipoise -n "__fish_equipoise_using_subcommand enable" -l token-file -d 'A file that holds the bearer token, as in [admin] token_file' -r -F
 complete -c equipoise -n "__fish_equipoise_using_subcommand enable" -l format -d 'How the answer is printed' -r -f -a "text\t'For people'
 json\t'For programs'"
 complete -c equipoise -n "__fish_equipoise_using_subcommand enable" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c equipoise -n "__fish_equipoise_using_subcommand weight" -l admin -d 'The admin endpoint of the running balancer' -r
+complete -c equipoise -n "__fish_equipoise_using_subcommand weight" -l admin -d 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT' -r
 complete -c equipoise -n "__fish_equipoise_using_subcommand weight" -l token-file -d 'A file that holds the bearer token, as in [admin] token_file' -r -F
 complete -c equipoise -n "__fish_equipoise_using_subcommand weight" -l format -d 'How the answer is printed' -r -f -a "text\t'For people'
 json\t'For programs'"
 complete -c equipoise -n "__fish_equipoise_using_subcommand weight" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c equipoise -n "__fish_equipoise_using_subcommand explain" -l admin -d 'The admin endpoint of the running balancer' -r
+complete -c equipoise -n "__fish_equipoise_using_subcommand explain" -l admin -d 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT' -r
 complete -c equipoise -n "__fish_equipoise_using_subcommand explain" -l token-file -d 'A file that holds the bearer token, as in [admin] token_file' -r -F
 complete -c equipoise -n "__fish_equipoise_using_subcommand explain" -l format -d 'How the answer is printed' -r -f -a "text\t'For people'
 json\t'For programs'"

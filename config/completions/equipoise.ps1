@@ -56,7 +56,7 @@ Register-ArgumentCompleter -Native -CommandName 'equipoise' -ScriptBlock {
             break
         }
         'equipoise;reload' {
-            [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'The admin endpoint of the running balancer')
+            [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'A file that holds the bearer token, as in [admin] token_file')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How the answer is printed')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -64,7 +64,7 @@ Register-ArgumentCompleter -Native -CommandName 'equipoise' -ScriptBlock {
             break
         }
         'equipoise;status' {
-            [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'The admin endpoint of the running balancer')
+            [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'A file that holds the bearer token, as in [admin] token_file')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How the answer is printed')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -72,15 +72,15 @@ Register-ArgumentCompleter -Native -CommandName 'equipoise' -ScriptBlock {
             break
         }
         'equipoise;top' {
-            [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'The admin endpoint of the running balancer')
+            [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'A file that holds the bearer token, as in [admin] token_file')
-            [CompletionResult]::new('--interval', '--interval', [CompletionResultType]::ParameterName, 'How often the picture changes: 1s to 60s')
+            [CompletionResult]::new('--interval', '--interval', [CompletionResultType]::ParameterName, 'How often the picture changes: 1s to 60s; the balancer tells what holds once a second, no more often')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'equipoise;drain' {
-            [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'The admin endpoint of the running balancer')
+            [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'A file that holds the bearer token, as in [admin] token_file')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How the answer is printed')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -88,7 +88,7 @@ Register-ArgumentCompleter -Native -CommandName 'equipoise' -ScriptBlock {
             break
         }
         'equipoise;maintenance' {
-            [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'The admin endpoint of the running balancer')
+            [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'A file that holds the bearer token, as in [admin] token_file')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How the answer is printed')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -96,7 +96,7 @@ Register-ArgumentCompleter -Native -CommandName 'equipoise' -ScriptBlock {
             break
         }
         'equipoise;enable' {
-            [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'The admin endpoint of the running balancer')
+            [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'A file that holds the bearer token, as in [admin] token_file')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How the answer is printed')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -104,7 +104,7 @@ Register-ArgumentCompleter -Native -CommandName 'equipoise' -ScriptBlock {
             break
         }
         'equipoise;weight' {
-            [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'The admin endpoint of the running balancer')
+            [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'A file that holds the bearer token, as in [admin] token_file')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How the answer is printed')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -112,7 +112,7 @@ Register-ArgumentCompleter -Native -CommandName 'equipoise' -ScriptBlock {
             break
         }
         'equipoise;explain' {
-            [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'The admin endpoint of the running balancer')
+            [CompletionResult]::new('--admin', '--admin', [CompletionResultType]::ParameterName, 'The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'A file that holds the bearer token, as in [admin] token_file')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How the answer is printed')
             [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'Where the request would go: scheme, host, path and query')

@@ -45,7 +45,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (reload)
 _arguments "${_arguments_options[@]}" : \
-'--admin=[The admin endpoint of the running balancer]:ADDR:_default' \
+'--admin=[The admin endpoint of the running balancer\: HOST\:PORT, or http\://HOST\:PORT]:ADDR:_default' \
 '--token-file=[A file that holds the bearer token, as in \[admin\] token_file]:FILE:_files' \
 '--format=[How the answer is printed]:FORMAT:((text\:"For people"
 json\:"For programs"))' \
@@ -55,7 +55,7 @@ json\:"For programs"))' \
 ;;
 (status)
 _arguments "${_arguments_options[@]}" : \
-'--admin=[The admin endpoint of the running balancer]:ADDR:_default' \
+'--admin=[The admin endpoint of the running balancer\: HOST\:PORT, or http\://HOST\:PORT]:ADDR:_default' \
 '--token-file=[A file that holds the bearer token, as in \[admin\] token_file]:FILE:_files' \
 '--format=[How the answer is printed]:FORMAT:((text\:"For people"
 json\:"For programs"))' \
@@ -66,16 +66,16 @@ json\:"For programs"))' \
 ;;
 (top)
 _arguments "${_arguments_options[@]}" : \
-'--admin=[The admin endpoint of the running balancer]:ADDR:_default' \
+'--admin=[The admin endpoint of the running balancer\: HOST\:PORT, or http\://HOST\:PORT]:ADDR:_default' \
 '--token-file=[A file that holds the bearer token, as in \[admin\] token_file]:FILE:_files' \
-'--interval=[How often the picture changes\: 1s to 60s]:DURATION:_default' \
+'--interval=[How often the picture changes\: 1s to 60s; the balancer tells what holds once a second, no more often]:DURATION:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0
 ;;
 (drain)
 _arguments "${_arguments_options[@]}" : \
-'--admin=[The admin endpoint of the running balancer]:ADDR:_default' \
+'--admin=[The admin endpoint of the running balancer\: HOST\:PORT, or http\://HOST\:PORT]:ADDR:_default' \
 '--token-file=[A file that holds the bearer token, as in \[admin\] token_file]:FILE:_files' \
 '--format=[How the answer is printed]:FORMAT:((text\:"For people"
 json\:"For programs"))' \
@@ -86,7 +86,7 @@ json\:"For programs"))' \
 ;;
 (maintenance)
 _arguments "${_arguments_options[@]}" : \
-'--admin=[The admin endpoint of the running balancer]:ADDR:_default' \
+'--admin=[The admin endpoint of the running balancer\: HOST\:PORT, or http\://HOST\:PORT]:ADDR:_default' \
 '--token-file=[A file that holds the bearer token, as in \[admin\] token_file]:FILE:_files' \
 '--format=[How the answer is printed]:FORMAT:((text\:"For people"
 json\:"For programs"))' \
@@ -97,7 +97,7 @@ json\:"For programs"))' \
 ;;
 (enable)
 _arguments "${_arguments_options[@]}" : \
-'--admin=[The admin endpoint of the running balancer]:ADDR:_default' \
+'--admin=[The admin endpoint of the running balancer\: HOST\:PORT, or http\://HOST\:PORT]:ADDR:_default' \
 '--token-file=[A file that holds the bearer token, as in \[admin\] token_file]:FILE:_files' \
 '--format=[How the answer is printed]:FORMAT:((text\:"For people"
 json\:"For programs"))' \
@@ -108,7 +108,7 @@ json\:"For programs"))' \
 ;;
 (weight)
 _arguments "${_arguments_options[@]}" : \
-'--admin=[The admin endpoint of the running balancer]:ADDR:_default' \
+'--admin=[The admin endpoint of the running balancer\: HOST\:PORT, or http\://HOST\:PORT]:ADDR:_default' \
 '--token-file=[A file that holds the bearer token, as in \[admin\] token_file]:FILE:_files' \
 '--format=[How the answer is printed]:FORMAT:((text\:"For people"
 json\:"For programs"))' \
@@ -120,7 +120,7 @@ json\:"For programs"))' \
 ;;
 (explain)
 _arguments "${_arguments_options[@]}" : \
-'--admin=[The admin endpoint of the running balancer]:ADDR:_default' \
+'--admin=[The admin endpoint of the running balancer\: HOST\:PORT, or http\://HOST\:PORT]:ADDR:_default' \
 '--token-file=[A file that holds the bearer token, as in \[admin\] token_file]:FILE:_files' \
 '--format=[How the answer is printed]:FORMAT:((text\:"For people"
 json\:"For programs"))' \

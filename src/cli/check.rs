@@ -1,25 +1,24 @@
 //! `equipoise check`
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::{EXIT_CONFIG, Format};
+use super::{EXIT_CONFIG, Format, output};
 use crate::config::{self, Report};
 use crate::snapshot;
 
 /// Reads and checks the file and prints the report to standard output.
 pub(super) fn run(path: &Path, format: Format) -> ExitCode {
     let reading = config::load(path, &snapshot::vocabulary());
-    let out = std::io::stdout();
-    let color = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let color =
+        std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let text = match format {
         Format::Text => reading.report.to_text(color) + &verdict(&reading.report),
         Format::Json => reading.report.to_json(),
     };
-    // A reader that left early (`| head`) is no failure of the file.
-    let _ = writeln!(out.lock(), "{text}");
-    if reading.report.has_errors() { ExitCode::from(EXIT_CONFIG) } else { ExitCode::SUCCESS }
+    let printed = output::print(&format!("{text}\n"));
+    if reading.report.has_errors() { ExitCode::from(EXIT_CONFIG) } else { printed }
 }
 
 /// `FILE: ok, 2 warnings`

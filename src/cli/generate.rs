@@ -1,8 +1,5 @@
 //! `equipoise schema`, `completions` and `man`: what is made from the table of keys and from the commands.
 
-use std::io::Write as _;
-use std::process::ExitCode;
-
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
@@ -13,16 +10,6 @@ use crate::snapshot;
 
 /// What stands in the man page after the commands.
 const REST: &str = include_str!("generate/man.roff");
-
-/// Prints to standard output.
-pub(super) fn print(text: &str) -> ExitCode {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // A reader that left early (`| head`) is no failure.
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
-        _ => ExitCode::SUCCESS,
-    }
-}
 
 /// The schema of the configuration.
 pub(super) fn schema() -> String {

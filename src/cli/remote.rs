@@ -1,6 +1,7 @@
 //! The commands that talk to a running balancer: `reload`, `status`, `top`, and what is ordered of a backend.
 
-use std::io::Write as _;
+use std::io::Read as _;
+use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::output::{self, complain, printable, steers};
 use crate::admin::PoolView;
 
 mod explain;
@@ -35,11 +37,14 @@ const RELOAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of an answer; 10,000 backends fit.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
+/// Bytes of a token file that are read.
+const MAX_TOKEN: u64 = 8 * 1024;
+
 /// Where the running balancer is, and what opens it.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Endpoint {
-    /// The admin endpoint of the running balancer
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9900")]
+    /// The admin endpoint of the running balancer: HOST:PORT, or http://HOST:PORT
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9900", value_parser = address)]
     pub admin: String,
     /// A file that holds the bearer token, as in [admin] token_file
     #[arg(long, value_name = "FILE")]
@@ -96,7 +101,7 @@ pub(super) fn reload(args: &ReloadArgs) -> ExitCode {
         }
         let outcome: ReloadAnswer = serde_json::from_slice(&answer.body).map_err(Failure::NotOurs)?;
         match args.remote.format {
-            Format::Json => print(&String::from_utf8_lossy(&answer.body)),
+            Format::Json => print(&String::from_utf8_lossy(&answer.body))?,
             Format::Text => {
                 let told = if accepted { "reloaded" } else { "refused: nothing changed" };
                 let gap = if outcome.text.is_empty() || outcome.text.ends_with('\n') { "" } else { "\n" };
@@ -124,9 +129,9 @@ pub(super) fn status(args: &StatusArgs) -> ExitCode {
         match args.remote.format {
             Format::Json => {
                 let text = serde_json::to_string_pretty(&Pools { pools }).map_err(Failure::NotOurs)?;
-                print(&format!("{text}\n"));
+                print(&format!("{text}\n"))?;
             }
-            Format::Text => print(&table::table(&pools, &table::Paper::of_stdout())),
+            Format::Text => print(&table::table(&pools, &table::Paper::of_stdout()))?,
         }
         Ok(ExitCode::SUCCESS)
     }))
@@ -161,6 +166,8 @@ enum Failure {
     Refused { status: StatusCode, why: String },
     #[error("no pool {name:?}; there are: {known}")]
     NoSuchPool { name: String, known: String },
+    #[error("cannot write to standard output: {0}")]
+    Output(std::io::Error),
     #[error("the terminal cannot be used: {0}")]
     Terminal(std::io::Error),
     #[error("cannot start: {0}")]
@@ -235,9 +242,31 @@ fn request(
     request.body(Full::from(body)).map_err(|cause| broken(address, cause))
 }
 
+/// `HOST:PORT`, of which `http://HOST:PORT/` is the form that a browser shows.
+fn address(text: &str) -> Result<String, String> {
+    const FORM: &str = "expected HOST:PORT, as in [admin] bind";
+    if text.starts_with("https://") {
+        return Err(format!("the admin endpoint does not speak TLS; {FORM}"));
+    }
+    let address = text.strip_prefix("http://").map_or(text, |rest| rest.strip_suffix('/').unwrap_or(rest));
+    let (host, port) = address.rsplit_once(':').ok_or(FORM)?;
+    let known = match host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
+        Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            !host.is_empty()
+                && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        }
+    };
+    let reachable =
+        port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
+    if known && reachable { Ok(address.to_owned()) } else { Err(FORM.to_owned()) }
+}
+
 fn read_token(path: &Path) -> Result<String, Failure> {
     let shown = || path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|cause| Failure::Token { path: shown(), cause })?;
+    let mut text = String::new();
+    let file = std::fs::File::open(path).and_then(|file| file.take(MAX_TOKEN).read_to_string(&mut text));
+    file.map_err(|cause| Failure::Token { path: shown(), cause })?;
     let token = text.trim();
     if token.is_empty() || header::HeaderValue::from_str(token).is_err() {
         return Err(Failure::BadToken(shown()));
@@ -280,26 +309,9 @@ fn finish(result: Result<ExitCode, Failure>) -> ExitCode {
     })
 }
 
-/// A reader that has gone (`| head`) is no reason to panic, as `println!` would.
-fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
-}
-
-fn complain(text: &str) {
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
-}
-
-/// Without what steers a terminal: a reason may hold what a backend sent, and must not steer the terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|letter| if steers(letter) { '\u{fffd}' } else { letter }).collect()
-}
-
-/// Control characters; and what is not seen itself but changes how others are: marks of direction, spaces of no width, tags.
-fn steers(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter,
-            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+/// Writes to standard output.
+fn print(text: &str) -> Result<(), Failure> {
+    output::write(text).map_err(Failure::Output)
 }
 
 #[cfg(test)]

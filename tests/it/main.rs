@@ -29,6 +29,7 @@ mod answers;
 mod balance;
 mod check;
 mod client_certificates;
+mod commands;
 mod corpus;
 mod dashboard;
 mod early;

@@ -48,8 +48,8 @@ pub(in crate::cli) fn explain(args: &ExplainArgs) -> ExitCode {
             None => told(&serde_json::from_slice(&answer.body).map_err(Failure::NotOurs)?),
         };
         match args.remote.format {
-            Format::Json => print(&format!("{}\n", String::from_utf8_lossy(&answer.body).trim_end())),
-            Format::Text => print(&text),
+            Format::Json => print(&format!("{}\n", String::from_utf8_lossy(&answer.body).trim_end()))?,
+            Format::Text => print(&text)?,
         }
         Ok(ExitCode::SUCCESS)
     }))

@@ -65,8 +65,8 @@ fn put(args: &OrderArgs, order: &Value) -> Result<ExitCode, Failure> {
     let answer = send(endpoint, &Method::PUT, &path, order.to_string(), STATUS_TIMEOUT)?;
     let (body, words) = understood(&args.target, answer)?;
     match args.remote.format {
-        Format::Json => print(&String::from_utf8_lossy(&body)),
-        Format::Text => print(&words),
+        Format::Json => print(&String::from_utf8_lossy(&body))?,
+        Format::Text => print(&words)?,
     }
     Ok(ExitCode::SUCCESS)
 }

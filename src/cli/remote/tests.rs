@@ -152,6 +152,23 @@ fn a_terminal_has_its_columns_and_colours() {
 }
 
 #[test]
+fn an_address_has_a_host_and_a_port() {
+    for (text, read) in [
+        ("127.0.0.1:9900", "127.0.0.1:9900"),
+        ("lb-1.example.com:80", "lb-1.example.com:80"),
+        ("http://[::1]:9900/", "[::1]:9900"),
+        ("http://localhost:1", "localhost:1"),
+    ] {
+        assert_eq!(address(text).as_deref(), Ok(read));
+    }
+    for wrong in
+        ["h", "h:", "h:0", "h:+1", ":1", "[::1]", "[h]:1", "a@h:1", "http://h:1/x", "ftp://h:1", "é:1"]
+    {
+        assert!(address(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn spans_show_their_two_largest_units() {
     for (seconds, text) in
         [(0.4, "0s"), (7.0, "7s"), (65.0, "1m5s"), (7200.0, "2h0m"), (273_600.0, "3d4h"), (-1.0, "0s")]

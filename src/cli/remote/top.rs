@@ -52,7 +52,7 @@ pub(in crate::cli) struct TopArgs {
     #[command(flatten)]
     #[allow(missing_docs)] // clap would print it as the command's own text
     pub endpoint: Endpoint,
-    /// How often the picture changes: 1s to 60s
+    /// How often the picture changes: 1s to 60s; the balancer tells what holds once a second, no more often
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval_of)]
     pub interval: Duration,
 }
