@@ -69,8 +69,8 @@ pub trait House {
     /// Every pool with its backends, in the order of the configuration.
     fn pools(&self) -> Vec<PoolView>;
 
-    /// Every route, in the order of the configuration, then the listeners' own pools.
-    fn routes(&self) -> Vec<RouteView>;
+    /// The first so many routes, in the order of the configuration, then the listeners' own pools.
+    fn routes(&self, most: usize) -> Vec<RouteView>;
 
     /// Every listener, in the order of the configuration.
     fn listeners(&self) -> Vec<ListenerView>;

@@ -275,10 +275,10 @@ impl House for Running {
         Ok(shown(member, Instant::now()))
     }
 
-    fn routes(&self) -> Vec<RouteView> {
+    fn routes(&self, most: usize) -> Vec<RouteView> {
         let now = Instant::now();
         let snapshot = self.control.snapshot();
-        snapshot.routings.iter().map(|routing| show::route(routing, now)).collect()
+        snapshot.routings.iter().take(most).map(|routing| show::route(routing, now)).collect()
     }
 
     fn listeners(&self) -> Vec<ListenerView> {

@@ -171,7 +171,7 @@ fn show(desk: &Desk, page: &Page<'_>, head: &Parts) -> Answer {
         Page::Ready if desk.house.metrics().is_ready() => plain(StatusCode::OK, TEXT, "ready\n"),
         Page::Ready => plain(StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n"),
         Page::Pools => json(StatusCode::OK, &json!({ "pools": desk.house.pools() })),
-        Page::Routes => json(StatusCode::OK, &json!({ "routes": desk.house.routes() })),
+        Page::Routes => json(StatusCode::OK, &json!({ "routes": desk.house.routes(usize::MAX) })),
         Page::Listeners => json(StatusCode::OK, &json!({ "listeners": desk.house.listeners() })),
         Page::Config => json(StatusCode::OK, &desk.house.config()),
         Page::Events => happened(desk, head.uri.query()),

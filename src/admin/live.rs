@@ -6,10 +6,14 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
-use super::view::{BackendView, PoolView};
+use super::view::{PoolView, RouteView};
 use crate::observe::Distribution;
+
+mod told;
+
+use told::Record;
+
+pub(super) use told::{LiveBackend, LivePool, LiveRoute, Pace};
 
 /// What holds of late goes back at least so far, and at most twice as far.
 const OF_LATE: Duration = Duration::from_secs(10);
@@ -22,6 +26,8 @@ pub(super) struct Live {
     marked: Option<Instant>,
     pools: HashMap<String, Past>,
     backends: HashMap<(String, String), Past>,
+    /// By name and listeners: each listener has a `default`.
+    routes: HashMap<(String, Vec<String>), Past>,
 }
 
 /// What was counted of one pool or backend.
@@ -43,61 +49,13 @@ struct Counted {
     times: Distribution,
 }
 
-/// One pool.
-#[derive(Debug, PartialEq, Serialize)]
-pub(super) struct LivePool {
-    name: String,
-    balance: String,
-    /// Whether it can serve; absent before that is known.
-    up: Option<bool>,
-    cause: Option<String>,
-    for_seconds: Option<f64>,
-    availability_ratio: Option<f64>,
-    failures: u64,
-    budget_remaining_ratio: Option<f64>,
-    in_flight: u32,
-    waiting: usize,
-    /// Of what clients got.
-    #[serde(flatten)]
-    pace: Pace,
-    backends: Vec<LiveBackend>,
-}
-
-/// One backend.
-#[derive(Debug, PartialEq, Serialize)]
-pub(super) struct LiveBackend {
-    name: String,
-    address: String,
-    state: String,
-    reason: String,
-    order: String,
-    drained: bool,
-    backup: bool,
-    weight: u16,
-    configured_weight: u16,
-    in_flight: u32,
-    connections: u32,
-    ejections: u64,
-    for_seconds: f64,
-    availability_ratio: f64,
-    failures: u64,
-    /// Of the tries that ended in its pool of late; absent where none did.
-    share: Option<f64>,
-    /// Of tries at it.
-    #[serde(flatten)]
-    pace: Pace,
-}
-
-/// How many, how well, how fast.
-#[derive(Debug, Default, PartialEq, Serialize)]
-pub(super) struct Pace {
-    /// A second; absent at the first look.
-    rate: Option<f64>,
-    failed_rate: Option<f64>,
-    /// Of those of late; absent where there were none.
-    failed_ratio: Option<f64>,
-    p50_seconds: Option<f64>,
-    p99_seconds: Option<f64>,
+/// What is seen at a moment.
+#[derive(Debug, PartialEq)]
+pub(super) struct Look {
+    /// What all pools come to together.
+    pub(super) pace: Pace,
+    pub(super) pools: Vec<LivePool>,
+    pub(super) routes: Vec<LiveRoute>,
 }
 
 impl Live {
@@ -106,8 +64,8 @@ impl Live {
         *self = Self::default();
     }
 
-    /// Looks at `now` at what is; gives what all pools come to together, and each of them.
-    pub(super) fn look(&mut self, pools: Vec<PoolView>, now: Instant) -> (Pace, Vec<LivePool>) {
+    /// Looks at `now` at what is.
+    pub(super) fn look(&mut self, pools: Vec<PoolView>, routes: Vec<RouteView>, now: Instant) -> Look {
         let passed = self.looked.replace(now).map(|last| now.saturating_duration_since(last).as_secs_f64());
         let mark = self.marked.is_none_or(|marked| now.saturating_duration_since(marked) >= OF_LATE);
         if mark {
@@ -121,6 +79,8 @@ impl Live {
             all.add(&lately);
             shown.push(pool);
         }
+        let routes = routes.into_iter().map(|route| self.route(route, step)).collect();
+        self.routes.retain(|_, past| std::mem::take(&mut past.seen));
         self.pools.retain(|_, past| std::mem::take(&mut past.seen));
         self.backends.retain(|_, past| std::mem::take(&mut past.seen));
         let sum = |rate: fn(&Pace) -> Option<f64>| {
@@ -128,7 +88,25 @@ impl Live {
         };
         let whole =
             Pace { rate: sum(|pace| pace.rate), failed_rate: sum(|pace| pace.failed_rate), ..all.pace() };
-        (whole, shown)
+        Look { pace: whole, pools: shown, routes }
+    }
+
+    fn route(&mut self, route: RouteView, step: Step) -> LiveRoute {
+        let traffic = route.traffic;
+        let counted = Counted {
+            requests: traffic.succeeded + traffic.failed,
+            failed: traffic.failed,
+            times: route.durations,
+        };
+        let entry = self.routes.entry((route.name.clone(), route.listeners.clone()));
+        let (pace, _) = entry.or_insert_with(|| Past::begin(&counted)).step(counted, step);
+        LiveRoute {
+            record: Record::of(route.availability, &traffic, route.slo),
+            name: route.name,
+            listeners: route.listeners,
+            pool: route.pool,
+            pace,
+        }
     }
 
     /// The pool, and what was counted of late: requests as its clients saw them, times of tries.
@@ -152,7 +130,7 @@ impl Live {
         for (backend, tries) in backends.iter_mut().zip(tries) {
             backend.share = (all > 0).then(|| rounded(tries as f64 / all as f64, 1e4));
         }
-        let (traffic, availability) = (pool.traffic, pool.availability);
+        let traffic = pool.traffic;
         let counted = Counted {
             requests: traffic.succeeded + traffic.failed,
             failed: traffic.failed,
@@ -163,15 +141,7 @@ impl Live {
         (pace.p50_seconds, pace.p99_seconds) = (quantile(&of_late, 0.5), quantile(&of_late, 0.99));
         lately.times = of_late;
         let shown = LivePool {
-            up: availability.as_ref().map(|read| read.up),
-            for_seconds: availability.as_ref().map(|read| rounded(read.for_seconds, 10.0)),
-            availability_ratio: availability.as_ref().map(|read| read.availability_ratio),
-            failures: availability.as_ref().map_or(0, |read| read.failures),
-            cause: availability.map(|read| read.cause),
-            budget_remaining_ratio: pool
-                .slo
-                .and_then(|slo| slo.availability.or(slo.latency))
-                .map(|burn| burn.budget_remaining_ratio),
+            record: Record::of(pool.availability, &traffic, pool.slo),
             in_flight: backends.iter().fold(0, |sum, backend| sum.saturating_add(backend.in_flight)),
             waiting: pool.queue.length,
             name: pool.name,
@@ -243,30 +213,6 @@ impl Counted {
             p50_seconds: quantile(&self.times, 0.5),
             p99_seconds: quantile(&self.times, 0.99),
             ..Pace::default()
-        }
-    }
-}
-
-impl LiveBackend {
-    fn of(view: BackendView, pace: Pace) -> Self {
-        Self {
-            name: view.name,
-            address: view.address,
-            state: view.state,
-            reason: view.reason,
-            order: view.order,
-            drained: view.drained,
-            backup: view.backup,
-            weight: view.weight,
-            configured_weight: view.configured_weight,
-            in_flight: view.in_flight,
-            connections: view.connections,
-            ejections: view.ejections,
-            for_seconds: rounded(view.availability.for_seconds, 10.0),
-            availability_ratio: view.availability.availability_ratio,
-            failures: view.availability.failures,
-            share: None,
-            pace,
         }
     }
 }

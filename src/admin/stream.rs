@@ -17,12 +17,15 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval_at};
 
 use super::Desk;
-use super::live::{Live, LivePool, Pace};
+use super::live::{Live, LivePool, LiveRoute, Look, Pace};
 
 /// How many may look at one time; further ones get 503.
 pub(super) const MAX_STREAMS: usize = 16;
 /// How often they hear of it. It is the heartbeat too: who hears nothing for some seconds has lost the connection.
 const EVERY: Duration = Duration::from_secs(1);
+/// Routes that are told of. Files with more of them, made by a program as a rule, would cost the control thread a good part of
+/// each second.
+const MAX_ROUTES: usize = 500;
 /// What a stream begins with: after how many milliseconds a browser comes back when it has ended.
 const PREFACE: &[u8] = b"retry: 1000\n\n";
 
@@ -66,6 +69,9 @@ struct Snapshot {
     #[serde(flatten)]
     pace: Pace,
     pools: Vec<LivePool>,
+    routes: Vec<LiveRoute>,
+    /// There are more of them: /api/v1/routes has all.
+    routes_cut: bool,
 }
 
 /// Joins those who look, until `ending` says that the connection is to end; `None` where there are too many.
@@ -105,7 +111,10 @@ async fn keep_looking(desk: Rc<Desk>) {
 fn snapshot(desk: &Desk, now: Instant) -> Bytes {
     let (house, config) = (&desk.house, desk.house.config());
     let last_reload = config.last_reload.as_ref();
-    let (pace, pools) = desk.stream.live.borrow_mut().look(house.pools(), now);
+    let mut routes = house.routes(MAX_ROUTES + 1);
+    let routes_cut = routes.len() > MAX_ROUTES;
+    routes.truncate(MAX_ROUTES);
+    let Look { pace, pools, routes } = desk.stream.live.borrow_mut().look(house.pools(), routes, now);
     let snapshot = Snapshot {
         time: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as f64 / 1e3,
         version: env!("CARGO_PKG_VERSION"),
@@ -119,6 +128,8 @@ fn snapshot(desk: &Desk, now: Instant) -> Bytes {
         workers: config.workers,
         pace,
         pools,
+        routes,
+        routes_cut,
         sha256: config.sha256,
     };
     let mut frame = b"data: ".to_vec();

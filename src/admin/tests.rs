@@ -88,11 +88,11 @@ impl House for Stage {
         Box::pin(async move { told })
     }
 
-    fn routes(&self) -> Vec<RouteView> {
+    fn routes(&self, _most: usize) -> Vec<RouteView> {
         let route = self.metrics.route_account(None, "api");
         route.follow(&[self.metrics.route("web", "api")], None, Instant::now());
         let times = self.backend.response_times();
-        vec![RouteView::of(&route, &["web".into()], "my pool", &times, Instant::now())]
+        vec![RouteView::of(&route, &["web".into()], "my pool", times, Instant::now())]
     }
 
     fn listeners(&self) -> Vec<ListenerView> {

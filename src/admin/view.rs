@@ -129,6 +129,9 @@ pub struct RouteView {
     /// First byte of the request to the last of the response, since the route appeared; absent before the first.
     #[serde(default)]
     pub latency: Option<LatencyView>,
+    /// What that was made of.
+    #[serde(skip)]
+    pub durations: Distribution,
 }
 
 /// Quantiles, within 5 %.
@@ -249,7 +252,7 @@ impl RouteView {
         route: &RouteAccount,
         listeners: &[Arc<str>],
         pool: &str,
-        times: &Distribution,
+        durations: Distribution,
         now: Instant,
     ) -> Self {
         let account = route.account();
@@ -260,7 +263,8 @@ impl RouteView {
             availability: AvailabilityView::of(account, now),
             traffic: account.tally().into(),
             slo: account.budgets(now).map(SloView::from),
-            latency: LatencyView::of(times),
+            latency: LatencyView::of(&durations),
+            durations,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::snapshot::{Listener, Pool, Routing, Snapshot};
 pub(super) fn route(routing: &Routing, now: Instant) -> RouteView {
     let mut times = Distribution::default();
     routing.series.iter().for_each(|series| times.join(&series.durations()));
-    RouteView::of(&routing.account, &routing.listeners, &routing.pool.name, &times, now)
+    RouteView::of(&routing.account, &routing.listeners, &routing.pool.name, times, now)
 }
 
 pub(super) fn listeners(snapshot: &Snapshot, addresses: &[(Arc<str>, SocketAddr)]) -> Vec<ListenerView> {

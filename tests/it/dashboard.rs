@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::client::get;
 use crate::config::over;
 use crate::daemon::{Daemon, until};
 use crate::message::PATIENCE;
@@ -117,6 +118,38 @@ fn what_happens_to_a_backend_is_seen_within_two_seconds_whatever_is_logged() {
     assert!(events.iter().any(|one| one["message"] == "reloaded"), "{events:#?}");
     let last = events.last().unwrap()["number"].as_u64().unwrap();
     follower.until("told of", |shown| shown["last_event"].as_u64() >= Some(last));
+}
+
+#[test]
+fn the_stream_tells_of_routes_as_of_pools() {
+    let origin = Origin::answering("a");
+    let config = over(&[origin.address]).and(
+        "[[route]]\nname = \"reports\"\nmatch.path_prefix = \"/reports/\"\npool = \"crm\"\nslo = { availability = 99.0 }\n",
+    );
+    let daemon = Daemon::start(&config);
+    let mut follower = Follower::new(daemon.admin);
+    let first = follower.next().unwrap();
+    let names = |shown: &Value| {
+        let routes = shown["routes"].as_array().unwrap();
+        routes.iter().map(|route| route["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (names(&first), &first["routes_cut"]),
+        (vec!["reports".into(), "default".into()], &false.into())
+    );
+    (0..5).for_each(|_| assert_eq!(get(daemon.web, "/reports/x").status(), 200));
+    let served = follower.until("five of them", |shown| shown["routes"][0]["p99_seconds"].is_f64());
+    let [reports, default] = [0, 1].map(|at| served["routes"][at].clone());
+    assert!(reports["rate"].as_f64() > Some(0.0) && reports["failed_ratio"] == 0.0, "{reports:#}");
+    assert_eq!(
+        (&reports["success_ratio"], &reports["up"], &reports["pool"]),
+        (&1.0.into(), &true.into(), &"crm".into())
+    );
+    assert_eq!(reports["slo"]["availability"]["burn_rate_5m"], 0.0);
+    assert_eq!((&default["rate"], &default["p99_seconds"]), (&0.0.into(), &Value::Null));
+
+    daemon.reload(&over(&[origin.address]));
+    follower.until("the route has gone", |shown| names(shown) == ["default"]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use rustix::process::Signal;
 
+use crate::client::get;
 use crate::daemon::{BINARY, Daemon, until};
 use crate::origin::Origin;
 use crate::sticky::named;
@@ -51,6 +52,30 @@ fn an_order_is_given_at_a_terminal() {
     terminal.press("q");
     assert_eq!(terminal.ended().code(), Some(0));
     assert!(terminal.is_restored() && terminal.was_colored());
+}
+
+#[test]
+fn routes_are_shown_with_what_they_serve() {
+    let origin = Origin::answering("a");
+    let config = named(&[&origin]).and(
+        "[[route]]\nname = \"reports\"\nmatch.path_prefix = \"/reports/\"\npool = \"crm\"\nslo = { availability = 99.0 }\n",
+    );
+    let daemon = Daemon::start(&config);
+    let mut terminal = top(daemon.admin, &[]);
+    terminal.sees(&["  a ", "● up"]);
+    terminal.press("\t");
+    terminal.sees(&["ROUTE", "POOL", "REQ/S", "ERRORS", "P99", "AVAIL"]);
+    terminal.sees(&["reports ", "crm", "● up", "100%"]);
+    terminal.sees(&["default of ", "crm", "● up"]);
+    terminal.sees(&["route reports to pool crm (2 routes)"]);
+    for _ in 0..3 {
+        assert_eq!(get(daemon.web, "/reports/x").status(), 200);
+    }
+    // Rates are of a second, the budget of all.
+    terminal.sees(&["availability budget 100% left"]);
+    terminal.sees(&["of all requests 100% succeeded"]);
+    terminal.press("q");
+    assert_eq!(terminal.ended().code(), Some(0));
 }
 
 #[test]

@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::admin::{QueueView, TrafficView};
+use crate::admin::view::BackendView;
+use crate::admin::{BurnView, QueueView, SloView, TrafficView};
 use crate::backend::{Backend, Identity};
-use crate::observe::{BackendSeries, Metrics, Outcome, PoolSeries};
+use crate::observe::{BackendSeries, MethodLabel, Metrics, Outcome, PoolSeries};
 
 struct Stage {
     pool: Arc<PoolSeries>,
@@ -28,12 +29,13 @@ impl Stage {
     }
 
     fn look(&self, live: &mut Live, now: Instant) -> LivePool {
-        self.look_at_all(live, now).1.remove(0)
+        self.look_at_all(live, now).pools.remove(0)
     }
 
-    fn look_at_all(&self, live: &mut Live, now: Instant) -> (Pace, Vec<LivePool>) {
+    fn look_at_all(&self, live: &mut Live, now: Instant) -> Look {
         let backends = self.backends.iter().map(|one| BackendView::of(one, 1, 0, now)).collect();
-        live.look(vec![PoolView::of(&self.pool, "random", Some(0), QueueView::default(), backends, now)], now)
+        let pool = PoolView::of(&self.pool, "random", Some(0), QueueView::default(), backends, now);
+        live.look(vec![pool], Vec::new(), now)
     }
 }
 
@@ -69,7 +71,7 @@ fn all_pools_together_are_more_than_the_mean_of_them() {
             let traffic = TrafficView { succeeded, failed, success_ratio: None };
             PoolView { name: name.to_owned(), traffic, ..pool }
         });
-        live.look(pools.collect(), now).0
+        live.look(pools.collect(), Vec::new(), now).pace
     };
     assert_eq!(look([(1000, 7), (0, 0)], begun), Pace::default(), "what was before counts for nothing");
     stages[0].serve(0, 90, 200, 10);
@@ -113,4 +115,54 @@ fn who_begins_anew_or_goes_leaves_nothing_behind() {
     assert_eq!((live.backends.len(), live.pools.len()), (1, 1));
     live.forget();
     assert_eq!(stage.look(&mut live, begun + Duration::from_secs(3)).pace.rate, None);
+}
+
+#[test]
+fn routes_have_their_own_pace_by_name_and_listener() {
+    let (metrics, mut live, begun) = (Metrics::new(1), Live::default(), Instant::now());
+    let listeners = ["plain", "tls"].map(Arc::<str>::from);
+    let mut look = |traffic: [(u64, u64, u64); 2], now: Instant| {
+        let routes = listeners.iter().zip(traffic).map(|(listener, (succeeded, failed, took_ms))| {
+            let series = metrics.route(listener, "default");
+            (0..succeeded)
+                .for_each(|_| series.request(0, MethodLabel::Get, 200, Duration::from_millis(took_ms)));
+            let account = metrics.route_account(Some(listener), "default");
+            let view =
+                RouteView::of(&account, std::slice::from_ref(listener), "crm", series.durations(), now);
+            RouteView { traffic: TrafficView { succeeded, failed, success_ratio: Some(0.5) }, ..view }
+        });
+        live.look(Vec::new(), routes.collect(), now).routes
+    };
+    let first = look([(10, 0, 900), (0, 0, 0)], begun);
+    assert_eq!(first.iter().map(|one| one.pace.rate).collect::<Vec<_>>(), [None, None]);
+    let second = look([(30, 10, 10), (8, 0, 40)], begun + Duration::from_secs(2));
+    let [plain, tls] = &second[..] else { panic!("{second:?}") };
+    assert_eq!(
+        (plain.pace.rate, plain.pace.failed_rate, plain.pace.failed_ratio),
+        (Some(15.0), Some(5.0), Some(0.3333))
+    );
+    assert_eq!((tls.pace.rate, tls.pace.failed_ratio), (Some(4.0), Some(0.0)));
+    assert!(near(plain.pace.p99_seconds, 0.01) && near(tls.pace.p50_seconds, 0.04), "{second:?}");
+    live.look(Vec::new(), Vec::new(), begun + Duration::from_secs(3));
+    assert!(live.routes.is_empty(), "who has gone leaves nothing behind");
+}
+
+#[test]
+fn the_budget_that_is_told_is_the_one_of_which_less_is_left() {
+    let burn = |left| BurnView {
+        objective_ratio: 0.99,
+        budget_remaining_ratio: left,
+        burn_rate_5m: 0.0,
+        burn_rate_1h: 0.0,
+        burn_rate_6h: 0.0,
+    };
+    let traffic = TrafficView { succeeded: 0, failed: 0, success_ratio: None };
+    let told = |availability: Option<BurnView>, latency: Option<BurnView>| {
+        let slo = SloView { window_seconds: 60.0, availability, latency, latency_seconds: None };
+        let record = serde_json::to_value(Record::of(None, &traffic, Some(slo))).unwrap();
+        record["budget_remaining_ratio"].as_f64()
+    };
+    assert_eq!(told(Some(burn(0.9)), Some(burn(-0.5))), Some(-0.5));
+    assert_eq!(told(Some(burn(0.9)), None), Some(0.9));
+    assert_eq!(told(None, None), None);
 }

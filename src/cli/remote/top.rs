@@ -22,6 +22,7 @@ mod column;
 mod feed;
 mod keys;
 mod order;
+mod routes;
 mod screen;
 mod state;
 mod table;

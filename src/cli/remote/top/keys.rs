@@ -3,7 +3,6 @@
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::super::orders::{self, Target};
-use super::column::Column;
 use super::order::{Change, Order};
 use super::state::{Mode, Pane, State};
 
@@ -50,13 +49,9 @@ impl State {
             KeyCode::PageDown => self.step(self.stride()),
             KeyCode::Home | KeyCode::Char('g') => self.step(isize::MIN),
             KeyCode::End | KeyCode::Char('G') => self.step(isize::MAX),
-            KeyCode::Tab | KeyCode::BackTab => {
-                self.pane = if self.pane == Pane::Backends { Pane::Events } else { Pane::Backends };
-            }
-            KeyCode::Char('s') => {
-                self.sort = Column::next(self.sort);
-                self.settle();
-            }
+            KeyCode::Tab => self.turn(false),
+            KeyCode::BackTab => self.turn(true),
+            KeyCode::Char('s') => self.sort_next(),
             KeyCode::Char('r') => {
                 self.reversed = !self.reversed;
                 self.settle();
@@ -90,7 +85,10 @@ impl State {
         let chosen = self.chosen.clone().filter(|_| self.pane == Pane::Backends);
         let target = chosen.and_then(|mark| Some(Target { pool: mark.pool, backend: mark.backend? }));
         if target.is_none() {
-            self.message = "choose a backend first".to_owned();
+            self.message = match self.pane {
+                Pane::Backends => "choose a backend first".to_owned(),
+                _ => "choose a backend first (Tab)".to_owned(),
+            };
         }
         target
     }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use super::column::Column;
 use super::feed::News;
 use super::order::Order;
+use super::routes::Routes;
 use super::table::{Mark, Row};
-use super::told::{Event, Snapshot};
+use super::told::{Event, Route, Snapshot};
 
 /// Rates of a pool that are kept for its curve: a wide terminal's columns.
 pub(super) const SAMPLES: usize = 240;
@@ -36,6 +37,8 @@ pub(super) struct State {
     pub(super) rates: HashMap<String, VecDeque<u64>>,
     /// Which part keys move in.
     pub(super) pane: Pane,
+    /// The routes that are shown, and the chosen one.
+    pub(super) routes: Routes,
     /// By which column backends are sorted within their pools; `None`: as in the file.
     pub(super) sort: Option<Column>,
     /// The other way round.
@@ -66,6 +69,8 @@ pub(super) struct State {
 pub(super) enum Pane {
     /// Pools and their backends.
     Backends,
+    /// Routes, in their place.
+    Routes,
     /// What happened.
     Events,
 }
@@ -98,6 +103,7 @@ impl State {
             events: VecDeque::new(),
             rates: HashMap::new(),
             pane: Pane::Backends,
+            routes: Routes::default(),
             sort: None,
             reversed: false,
             filter: String::new(),
@@ -164,6 +170,38 @@ impl State {
         super::table::rows(pools, &self.filter, self.sort, self.reversed)
     }
 
+    /// The routes that pass the filter, in their order.
+    pub(super) fn shown_routes(&self) -> Vec<&Route> {
+        let told = self.snapshot.as_ref().and_then(|snapshot| snapshot.routes.as_deref());
+        self.routes.rows(told.unwrap_or_default(), &self.filter, self.reversed)
+    }
+
+    /// Changes the routes by what is shown of them.
+    fn with_routes(&mut self, change: impl FnOnce(&mut Routes, &[&Route])) {
+        let mut routes = std::mem::take(&mut self.routes);
+        let told = self.snapshot.as_ref().and_then(|snapshot| snapshot.routes.as_deref());
+        let rows = routes.rows(told.unwrap_or_default(), &self.filter, self.reversed);
+        change(&mut routes, &rows);
+        self.routes = routes;
+    }
+
+    /// Moves to the next part, or to the one before.
+    pub(super) fn turn(&mut self, back: bool) {
+        const ALL: [Pane; 3] = [Pane::Backends, Pane::Routes, Pane::Events];
+        let at = ALL.iter().position(|pane| *pane == self.pane).unwrap_or(0);
+        self.pane = ALL[(at + if back { ALL.len() - 1 } else { 1 }) % ALL.len()];
+    }
+
+    /// Sorts what keys move in by its next column.
+    pub(super) fn sort_next(&mut self) {
+        if self.pane == Pane::Routes {
+            self.routes.sort_next();
+        } else {
+            self.sort = Column::next(self.sort);
+        }
+        self.settle();
+    }
+
     /// Moves the choice by so many rows, or the events.
     pub(super) fn step(&mut self, by: isize) {
         match self.pane {
@@ -171,6 +209,10 @@ impl State {
                 let last = self.rows().len().saturating_sub(1);
                 self.choose(self.at.saturating_add_signed(by).min(last));
             }
+            Pane::Routes => self.with_routes(|routes, rows| {
+                let at = routes.at.saturating_add_signed(by);
+                routes.choose(rows, at);
+            }),
             Pane::Events => {
                 let last = self.events.len().saturating_sub(self.event_page);
                 self.first_event = self.first_event.saturating_add_signed(by).min(last);
@@ -180,7 +222,11 @@ impl State {
 
     /// How far a page goes.
     pub(super) fn stride(&self) -> isize {
-        let page = if self.pane == Pane::Backends { self.page } else { self.event_page };
+        let page = match self.pane {
+            Pane::Backends => self.page,
+            Pane::Routes => self.routes.page,
+            Pane::Events => self.event_page,
+        };
         isize::try_from(page.saturating_sub(1).max(1)).unwrap_or(1)
     }
 
@@ -201,6 +247,7 @@ impl State {
         let at = found.unwrap_or_else(|| if self.chosen.is_none() { begin() } else { self.at });
         let last = rows.len().saturating_sub(1);
         self.choose(at.min(last));
+        self.with_routes(Routes::settle);
     }
 
     /// Puts the chosen row, and the events, into what has room.
@@ -209,6 +256,7 @@ impl State {
         let all = self.rows().len();
         self.top =
             self.top.min(self.at).max((self.at + 1).saturating_sub(rows)).min(all.saturating_sub(rows));
+        self.with_routes(|routes, shown| routes.fit(shown.len(), rows));
         self.first_event = self.first_event.min(self.events.len().saturating_sub(events));
     }
 }

@@ -38,7 +38,17 @@ fn snapshot(backends: usize) -> Snapshot {
         })
     };
     let web = pool("web", vec![backend(9999)]);
+    let route = |name: &str, listener: &str, up: bool| {
+        serde_json::json!({
+            "name": name, "listeners": [listener], "pool": "crm", "up": up, "cause": "nobody is up", "for_seconds": 65.0,
+            "availability_ratio": 0.99999, "failures": 2, "mtbf_seconds": 7200.0, "mttr_seconds": 5.0, "success_ratio": 0.98765,
+            "budget_remaining_ratio": 0.25, "slo": { "availability": {
+                "budget_remaining_ratio": 0.25, "burn_rate_5m": 14.44, "burn_rate_1h": 3.0, "burn_rate_6h": 0.5 } },
+            "rate": 7.5, "failed_rate": 0.5, "failed_ratio": 0.05, "p50_seconds": 0.0012, "p99_seconds": 0.25,
+        })
+    };
     serde_json::from_value(serde_json::json!({
+        "routes": [route("api", "web", false), route("default", "web", true), route("default", "tls", true)],
         "time": 1000.0, "version": "1.2.3", "uptime_seconds": 90.0, "ready": true, "reloaded": 940.0, "reload_result": "rejected",
         "last_event": 1, "connections": 17, "workers": 4, "rate": 1234.0, "failed_rate": 2.0, "p50_seconds": 0.002,
         "p99_seconds": 0.5, "pools": [pool("crm", (0..backends).map(backend).collect()), web],
@@ -171,13 +181,61 @@ fn sorting_is_shown_and_filters_narrow() {
     desk.press(KeyCode::Enter);
     let lines = desk.lines(80, 24);
     assert!(lines[4].starts_with("  app1 ") && lines[7].trim().is_empty(), "{lines:#?}");
-    assert!(lines[23].contains("filter: APP1 (Esc: all)"), "{}", lines[23]);
+    assert!(lines[23].contains("find: APP1 (Esc: all)"), "{}", lines[23]);
     desk.write("/x");
     assert!(desk.line(80, 24, "nothing has this in its name").contains("Esc"));
     desk.press(KeyCode::Esc);
     assert_eq!(desk.state.filter, "APP1", "as before");
     desk.press(KeyCode::Esc);
     assert_eq!(desk.state.rows().len(), 15);
+}
+
+#[test]
+fn routes_are_walked_through_sorted_and_narrowed_beside_the_backends() {
+    let mut desk = Desk::new(30);
+    desk.press(KeyCode::End);
+    desk.press(KeyCode::Tab);
+    let lines = desk.lines(80, 24);
+    assert!(lines[2].starts_with("ROUTE            POOL               STATE        REQ/S"), "{}", lines[2]);
+    assert_eq!(lines[3], "api              crm                ✕ DOWN         7.5    5.0%    250ms  99.999%");
+    assert_eq!(lines[4], "default of web   crm                ● up           7.5    5.0%    250ms  99.999%");
+    let details = lines.iter().position(|line| line.contains(" route api to pool crm (3 routes) ")).unwrap();
+    let told = lines[details + 1..details + 4].join(" ");
+    for part in [
+        "✕ DOWN for 1m5s: nobody is up;",
+        "7.5/s, errors 0.5/s,",
+        "2 failures, MTBF 2h0m, MTTR 5s,",
+        "98.7% succeeded",
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    let wide = desk.lines(250, 30).join(" ");
+    assert!(
+        wide.contains("availability budget 25% left, burning 14.4 3.0 0.5 (5m, 1h, 6h); of web"),
+        "{wide}"
+    );
+    assert!(wide.contains("BUDGET") && wide.contains("SUCCESS"), "{wide}");
+    desk.write("j");
+    assert!(desk.line(80, 24, " route default of web to pool crm ").contains("3 routes"));
+    desk.write("ssss/tls");
+    desk.press(KeyCode::Enter);
+    let lines = desk.lines(80, 24);
+    assert!(
+        lines[2].contains("▼ERRORS") && lines[3].starts_with("default of tls") && lines[4].is_empty(),
+        "{lines:#?}"
+    );
+    desk.write("d");
+    assert!(desk.lines(80, 24)[23].starts_with("choose a backend first (Tab)"), "a route cannot be drained");
+    desk.press(KeyCode::Esc);
+    assert_eq!(desk.state.sort, None, "backends are sorted as they were");
+    desk.press(KeyCode::BackTab);
+    assert!(desk.lines(80, 24)[2].starts_with("BACKEND"));
+    desk.press(KeyCode::Tab);
+    let mut older = snapshot(1);
+    older.routes = None;
+    desk.now += Duration::from_secs(1);
+    desk.see(older);
+    assert!(desk.line(80, 24, "does not tell of its routes").len() < 80);
 }
 
 #[test]
@@ -276,7 +334,7 @@ fn what_is_kept_is_bounded() {
     assert!(desk.state.rates.is_empty());
     desk.hear(News::Events { events: (1..=250).map(event).collect(), anew: false });
     assert_eq!((desk.state.events.len(), desk.state.events[0].number), (200, 250));
-    desk.press(KeyCode::Tab);
+    desk.press(KeyCode::BackTab);
     assert_eq!(desk.state.pane, Pane::Events);
     desk.lines(80, 24);
     desk.press(KeyCode::End);

@@ -32,6 +32,9 @@ pub(super) struct Snapshot {
     #[serde(flatten)]
     pub(super) pace: Pace,
     pub(super) pools: Vec<Pool>,
+    /// Absent from a balancer that does not tell of them.
+    pub(super) routes: Option<Vec<Route>>,
+    pub(super) routes_cut: bool,
 }
 
 /// One pool of it.
@@ -40,12 +43,8 @@ pub(super) struct Snapshot {
 pub(super) struct Pool {
     pub(super) name: Words,
     pub(super) balance: Words,
-    pub(super) up: Option<bool>,
-    pub(super) cause: Option<Words>,
-    pub(super) for_seconds: Option<f64>,
-    pub(super) availability_ratio: Option<f64>,
-    pub(super) failures: u64,
-    pub(super) budget_remaining_ratio: Option<f64>,
+    #[serde(flatten)]
+    pub(super) record: Record,
     pub(super) in_flight: u32,
     pub(super) waiting: u64,
     #[serde(flatten)]
@@ -73,6 +72,53 @@ pub(super) struct Backend {
     pub(super) share: Option<f64>,
     #[serde(flatten)]
     pub(super) pace: Pace,
+}
+
+/// One route of it.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(super) struct Route {
+    pub(super) name: Words,
+    pub(super) listeners: Vec<Words>,
+    pub(super) pool: Words,
+    #[serde(flatten)]
+    pub(super) record: Record,
+    #[serde(flatten)]
+    pub(super) pace: Pace,
+}
+
+/// How well a pool or a route has served.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(super) struct Record {
+    pub(super) up: Option<bool>,
+    pub(super) cause: Option<Words>,
+    pub(super) for_seconds: Option<f64>,
+    pub(super) availability_ratio: Option<f64>,
+    pub(super) failures: u64,
+    pub(super) mtbf_seconds: Option<f64>,
+    pub(super) mttr_seconds: Option<f64>,
+    pub(super) success_ratio: Option<f64>,
+    pub(super) budget_remaining_ratio: Option<f64>,
+    pub(super) slo: Option<Slo>,
+}
+
+/// Its objectives.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(super) struct Slo {
+    pub(super) availability: Option<Burn>,
+    pub(super) latency: Option<Burn>,
+}
+
+/// How one of them stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(super) struct Burn {
+    pub(super) budget_remaining_ratio: f64,
+    pub(super) burn_rate_5m: f64,
+    pub(super) burn_rate_1h: f64,
+    pub(super) burn_rate_6h: f64,
 }
 
 /// How many, how well, how fast.

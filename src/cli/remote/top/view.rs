@@ -6,7 +6,8 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
-use ratatui::text::Span;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Paragraph, Widget as _, Wrap};
 
 use super::state::{Pane, State};
 
@@ -14,13 +15,18 @@ mod events;
 mod footer;
 mod header;
 mod help;
+mod routes;
 mod rows;
 
 /// Less than this has no room for anything.
 const LEAST: (u16, u16) = (40, 12);
-/// Lines of the header, of what is told of the chosen row, and of the footer.
+/// Lines of the header, of what is told of the chosen row where there is room for it and where there is little, and of the
+/// footer.
 const HEADER: u16 = 2;
-const DETAILS: u16 = 3;
+const DETAILS: u16 = 4;
+const FEWER_DETAILS: u16 = 3;
+/// From so many lines on there is room.
+const ROOMY: u16 = 24;
 const FOOTER: u16 = 1;
 /// Headings of the table and of the events.
 const HEADINGS: u16 = 2;
@@ -51,6 +57,15 @@ impl Paint {
         }
     }
 
+    /// Whether a pool or a route can be served.
+    fn standing(self, up: Option<bool>) -> Style {
+        match up {
+            Some(true) => self.good(),
+            Some(false) => self.bad(),
+            None => Style::new(),
+        }
+    }
+
     fn bad(self) -> Style {
         self.colored(Color::Red).add_modifier(Modifier::BOLD)
     }
@@ -68,7 +83,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &mut State, paint: Paint, now: 
         let text = format!("too small: {} x {} at least", LEAST.0, LEAST.1);
         return put(canvas, area, &text, Style::new());
     }
-    let both = area.height - HEADER - DETAILS - FOOTER - HEADINGS;
+    let details = if area.height >= ROOMY { DETAILS } else { FEWER_DETAILS };
+    let both = area.height - HEADER - details - FOOTER - HEADINGS;
     // Who has the keys has most of the room.
     let few = (both / 4).clamp(2, 10);
     let events = if state.pane == Pane::Events { both - few.min(both / 3) } else { few };
@@ -76,8 +92,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &mut State, paint: Paint, now: 
     state.fit(rows.into(), events.into());
     let mut down = Down { area, at: area.y };
     header::draw(canvas, down.take(HEADER), state, paint, now);
-    rows::draw(canvas, down.take(rows + 1), state, paint);
-    rows::details(canvas, down.take(DETAILS), state);
+    if state.pane == Pane::Routes {
+        routes::draw(canvas, down.take(rows + 1), state, paint);
+        routes::details(canvas, down.take(details), state);
+    } else {
+        rows::draw(canvas, down.take(rows + 1), state, paint);
+        rows::details(canvas, down.take(details), state);
+    }
     events::draw(canvas, down.take(events + 1), state, paint);
     footer::draw(canvas, down.take(FOOTER), state);
     if state.mode == super::state::Mode::Helping {
@@ -97,6 +118,46 @@ impl Down {
         self.at += height;
         taken.intersection(self.area)
     }
+}
+
+/// The heading of a table: its columns, and by which it is sorted.
+fn headings<C: Copy + PartialEq>(
+    canvas: &mut Buffer,
+    line: Rect,
+    columns: &[(C, usize)],
+    told: impl Fn(C) -> (&'static str, bool),
+    (sort, reversed): (Option<C>, bool),
+) {
+    let style = Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED);
+    canvas.set_style(line, style);
+    for (column, place) in placed(line, columns) {
+        let (heading, is_number) = told(column);
+        let mut text = heading.to_owned();
+        if sort == Some(column) {
+            text.insert(0, if reversed { '▲' } else { '▼' });
+        }
+        let put = if is_number { put_right } else { put };
+        put(canvas, place, &text, style);
+    }
+}
+
+/// Where columns stand in a line.
+fn placed<C: Copy>(line: Rect, columns: &[(C, usize)]) -> impl Iterator<Item = (C, Rect)> {
+    let mut x = line.x;
+    columns.iter().map(move |(column, width)| {
+        let width = u16::try_from(*width).unwrap_or(u16::MAX);
+        let place = Rect { x, width, ..line }.intersection(line);
+        x = x.saturating_add(width).saturating_add(1);
+        (*column, place)
+    })
+}
+
+/// A title, and below it a text of several lines.
+fn titled(canvas: &mut Buffer, area: Rect, title: &str, text: String) {
+    let Some(first) = lines(area).next() else { return };
+    rule(canvas, first, title, true);
+    let rest = Rect { y: first.y + 1, height: area.height - 1, ..area };
+    Paragraph::new(Line::raw(text)).wrap(Wrap { trim: true }).render(rest, canvas);
 }
 
 /// Lines of an area, each one high.

@@ -38,7 +38,7 @@ pub(super) fn rate(value: Option<f64>) -> String {
     match value {
         None => NONE.to_owned(),
         Some(value) if value == 0.0 || (100.0..1e5).contains(&value) => format!("{value:.0}"),
-        Some(value) if value < 100.0 => format!("{value:.1}"),
+        Some(value) if value < 100.0 => format!("{:.1}", value.max(0.1)),
         Some(value) if value < 1e7 => format!("{:.0}k", value / 1e3),
         Some(value) => format!("{:.0}M", value / 1e6),
     }
@@ -75,6 +75,20 @@ pub(super) fn available(ratio: Option<f64>) -> String {
     }
 }
 
+/// Whether a pool or a route can be served, as a mark and a word.
+pub(super) fn standing(up: Option<bool>) -> &'static str {
+    match up {
+        Some(true) => "● up",
+        Some(false) => "✕ DOWN",
+        None => "○ unknown",
+    }
+}
+
+/// What is left of an error budget: less than nothing where it is overdrawn.
+pub(super) fn budget(left: Option<f64>) -> String {
+    left.map_or_else(|| NONE.to_owned(), |left| format!("{:.0}%", (left * 100.0).floor()))
+}
+
 /// One or several of something.
 pub(super) fn many(count: u64, one: &str) -> String {
     if count == 1 { format!("{count} {one}") } else { format!("{count} {one}s") }
@@ -87,11 +101,12 @@ mod tests {
     #[test]
     fn numbers_are_short_and_do_not_flatter() {
         let rates = [None, Some(0.0), Some(0.04), Some(12.34), Some(1234.5), Some(123_456.0), Some(2e7)];
-        assert_eq!(rates.map(rate), ["-", "0", "0.0", "12.3", "1234", "123k", "20M"]);
+        assert_eq!(rates.map(rate), ["-", "0", "0.1", "12.3", "1234", "123k", "20M"]);
         let delays = [Some(0.001_234), Some(0.0123), Some(0.123), Some(1.5), None];
         assert_eq!(delays.map(delay), ["1.23ms", "12.3ms", "123ms", "1.50s", "-"]);
         let shares = [Some(0.0), Some(0.000_1), Some(0.05), Some(0.5), Some(0.999), Some(1.0)];
         assert_eq!(shares.map(percent), ["0%", "0.1%", "5.0%", "50%", "99%", "100%"]);
+        assert_eq!([Some(0.999), Some(-0.255), None].map(budget), ["99%", "-26%", "-"]);
         assert_eq!([Some(0.999_999_9), Some(0.5), Some(1.0)].map(available), ["99.999%", "50.0%", "100%"]);
     }
 

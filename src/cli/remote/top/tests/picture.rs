@@ -34,7 +34,12 @@ fn a_small_terminal_shows_the_balancer_its_pools_and_why() {
             .iter()
             .any(|line| line.contains("1s ago  warn   backend is down: crm, app1, status 503, times 3"))
     );
-    assert!(lines[23].starts_with("q quit  ? help  s sort: file"), "{}", lines[23]);
+    assert!(
+        lines[23]
+            .ends_with("q quit  ? help  Tab routes  s sort  / find  d drain  e enable  m maint  w weight"),
+        "{}",
+        lines[23]
+    );
 }
 
 #[test]
@@ -86,7 +91,7 @@ fn nothing_that_the_balancer_tells_steers_the_terminal() {
         "version": evil, "reload_result": evil, "pools": [{
             "name": evil, "balance": evil, "cause": evil,
             "backends": [{ "name": evil, "address": evil, "state": evil, "reason": evil }],
-        }],
+        }], "routes": [{ "name": evil, "pool": evil, "cause": evil, "listeners": [evil] }],
     }))
     .unwrap();
     let mut desk = Desk::new(1);
@@ -95,6 +100,10 @@ fn nothing_that_the_balancer_tells_steers_the_terminal() {
     let happened =
         serde_json::json!({ "message": evil, "level": evil, "fields": { evil: evil, "pool": evil } });
     desk.hear(News::Events { events: vec![serde_json::from_value(happened).unwrap()], anew: true });
+    desk.press(KeyCode::Tab);
+    let routes: String = desk.buffer(200, 50, true).content().iter().map(|cell| cell.symbol()).collect();
+    assert!(routes.contains(" route \\u{1b}]0;x") && routes.chars().all(|c| !c.is_control()), "{routes}");
+    desk.press(KeyCode::BackTab);
     for keys in ["", "d", "x", "w", "?"] {
         desk.write(keys);
         let cells = desk.buffer(200, 50, true);

@@ -5,9 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Span;
 
-use super::super::column::Column;
 use super::super::order;
-use super::super::state::{Mode, State};
+use super::super::state::{Mode, Pane, State};
 use super::super::told::Words;
 use super::put_spans;
 
@@ -40,12 +39,21 @@ fn hint(state: &State) -> String {
 }
 
 fn keys(state: &State) -> String {
-    let sort = state.sort.map_or("file", Column::heading).to_lowercase();
-    let mut text = format!("q quit  ? help  s sort: {sort}  / filter");
+    // What it is sorted by is marked in the heading.
+    let mut text = format!("q quit  ? help  Tab {}  s sort  / find", next(state.pane));
     if !state.filter.is_empty() {
         text.push_str(&format!(": {} (Esc: all)", typed(&state.filter)));
     }
-    text + "  d drain  e enable  m maint  w weight"
+    if state.pane == Pane::Backends { text + "  d drain  e enable  m maint  w weight" } else { text }
+}
+
+/// What Tab leads to.
+fn next(pane: Pane) -> &'static str {
+    match pane {
+        Pane::Backends => "routes",
+        Pane::Routes => "events",
+        Pane::Events => "backends",
+    }
 }
 
 /// A key may send anything too.

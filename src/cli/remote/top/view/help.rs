@@ -9,7 +9,7 @@ const TEXT: &str = "\
 ↑ ↓  j k          one row up or down
 PgUp PgDn         one page
 Home End  g G     to the beginning, to the end
-Tab               backends, or events
+Tab               backends, routes, or events
 s                 sort by the next column (▼); r: the other way
 /                 show only names with …; Esc: all
 p                 hold the picture; again: go on

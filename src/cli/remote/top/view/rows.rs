@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
-use ratatui::text::{Line, Span};
-use ratatui::widgets::{Paragraph, Sparkline, Widget as _, Wrap};
+use ratatui::text::Span;
+use ratatui::widgets::{Sparkline, Widget as _};
 
 use super::super::column::{Column, columns};
 use super::super::state::{Pane, State};
-use super::super::told::{Backend, Pool};
+use super::super::told::{Backend, Pool, Record};
 use super::super::words;
-use super::{Paint, put, put_right, put_spans};
+use super::{Paint, placed, put, put_right, put_spans};
 
 /// A longer name gets no wider column.
 const NAME_MAX: usize = 40;
@@ -26,7 +26,8 @@ pub(super) fn draw(canvas: &mut Buffer, area: Rect, state: &State, paint: Paint)
     let columns = columns(area.width.into(), longest.min(NAME_MAX));
     let mut lines = super::lines(area);
     let Some(heading) = lines.next() else { return };
-    headings(canvas, heading, state, &columns);
+    let told = |column: Column| (column.heading(), column.is_number());
+    super::headings(canvas, heading, &columns, told, (state.sort, state.reversed));
     if rows.is_empty() {
         let why = match (snapshot, state.filter.is_empty()) {
             (None, _) => "",
@@ -46,28 +47,6 @@ pub(super) fn draw(canvas: &mut Buffer, area: Rect, state: &State, paint: Paint)
             canvas.set_style(line, Style::new().add_modifier(style));
         }
     }
-}
-
-fn headings(canvas: &mut Buffer, line: Rect, state: &State, columns: &[(Column, usize)]) {
-    canvas.set_style(line, Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED));
-    for (column, place) in placed(line, columns) {
-        let mut text = column.heading().to_owned();
-        if state.sort == Some(column) {
-            text.insert(0, if state.reversed { '▲' } else { '▼' });
-        }
-        let put = if column.is_number() { put_right } else { put };
-        put(canvas, place, &text, Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED));
-    }
-}
-
-fn placed(line: Rect, columns: &[(Column, usize)]) -> impl Iterator<Item = (Column, Rect)> {
-    let mut x = line.x;
-    columns.iter().map(move |(column, width)| {
-        let width = u16::try_from(*width).unwrap_or(u16::MAX);
-        let place = Rect { x, width, ..line }.intersection(line);
-        x = x.saturating_add(width).saturating_add(1);
-        (*column, place)
-    })
 }
 
 fn draw_backend(
@@ -96,11 +75,6 @@ fn draw_backend(
 
 /// The heading of a pool: what it is, what it does, and the curve of its rate in what is left.
 fn draw_pool(canvas: &mut Buffer, line: Rect, pool: &Pool, state: &State, paint: Paint) {
-    let (standing, style) = match pool.up {
-        Some(true) => ("● up", paint.good()),
-        Some(false) => ("✕ DOWN", paint.bad()),
-        None => ("○ unknown", Style::new()),
-    };
     let pace = &pool.pace;
     let mut told = format!("  {} req/s  p99 {}", words::rate(pace.rate), words::delay(pace.p99_seconds));
     if let Some(ratio) = pace.failed_ratio.filter(|ratio| *ratio > 0.0) {
@@ -113,7 +87,7 @@ fn draw_pool(canvas: &mut Buffer, line: Rect, pool: &Pool, state: &State, paint:
     let spans = [
         Span::styled(format!("{} ", pool.name), name),
         Span::raw(format!("({})  ", pool.balance)),
-        Span::styled(standing, style),
+        Span::styled(words::standing(pool.record.up), paint.standing(pool.record.up)),
         Span::raw(told + "  "),
     ];
     let left = put_spans(canvas, line, &spans);
@@ -129,8 +103,6 @@ fn draw_pool(canvas: &mut Buffer, line: Rect, pool: &Pool, state: &State, paint:
 
 /// All that is known of the chosen row.
 pub(super) fn details(canvas: &mut Buffer, area: Rect, state: &State) {
-    let mut lines = super::lines(area);
-    let Some(first) = lines.next() else { return };
     let (rows, snapshot) = (state.rows(), state.snapshot.as_ref());
     let row = rows.get(state.at).copied();
     let (title, text) = match row.and_then(|row| Some((row.pool_of(snapshot)?, row.backend_of(snapshot)))) {
@@ -140,9 +112,7 @@ pub(super) fn details(canvas: &mut Buffer, area: Rect, state: &State) {
             (format!("{}/{} at {}", pool.name, backend.name, backend.address), of_backend(backend))
         }
     };
-    super::rule(canvas, first, &title, true);
-    let rest = Rect { y: first.y + 1, height: area.height - 1, ..area };
-    Paragraph::new(Line::raw(text)).wrap(Wrap { trim: true }).render(rest, canvas);
+    super::titled(canvas, area, &title, text);
 }
 
 fn of_backend(one: &Backend) -> String {
@@ -173,30 +143,47 @@ fn of_backend(one: &Backend) -> String {
 }
 
 fn of_pool(pool: &Pool) -> String {
-    let mut text = match pool.up {
-        Some(up) => format!(
-            "{} for {}",
-            if up { "up" } else { "DOWN" },
-            pool.for_seconds.map_or_else(|| "-".to_owned(), words::span)
-        ),
-        None => "not known yet".to_owned(),
-    };
-    if let Some(cause) = &pool.cause {
-        let _ = write!(text, ": {cause}");
-    }
-    let _ = write!(
-        text,
-        "; {}, {} in flight, {} waiting, p50 {}, p99 {}, available {}, {}",
+    format!(
+        "{}; {}, {} in flight, {} waiting, p50 {}, p99 {}, {}",
+        standing(&pool.record),
         words::many(pool.backends.len() as u64, "backend"),
         pool.in_flight,
         pool.waiting,
         words::delay(pool.pace.p50_seconds),
         words::delay(pool.pace.p99_seconds),
-        words::available(pool.availability_ratio),
-        words::many(pool.failures, "failure"),
+        figures(&pool.record),
+    )
+}
+
+/// Up or down, for how long, and why.
+pub(super) fn standing(record: &Record) -> String {
+    let since = record.for_seconds.map_or_else(String::new, |since| format!(" for {}", words::span(since)));
+    let cause = record.cause.as_ref().map_or_else(String::new, |cause| format!(": {cause}"));
+    format!("{}{since}{cause}", words::standing(record.up))
+}
+
+/// How well it has served since the beginning, and what is left of its budgets.
+pub(super) fn figures(record: &Record) -> String {
+    let mut text = format!(
+        "available {}, {}",
+        words::available(record.availability_ratio),
+        words::many(record.failures, "failure")
     );
-    if let Some(left) = pool.budget_remaining_ratio {
-        let _ = write!(text, ", {:.0}% of the error budget left", left * 100.0);
+    for (name, mean) in [("MTBF", record.mtbf_seconds), ("MTTR", record.mttr_seconds)] {
+        if let Some(mean) = mean {
+            let _ = write!(text, ", {name} {}", words::span(mean));
+        }
+    }
+    if let Some(ratio) = record.success_ratio {
+        let _ = write!(text, ", of all requests {} succeeded", words::available(Some(ratio)));
+    }
+    let slo =
+        record.slo.iter().flat_map(|slo| [("availability", slo.availability), ("latency", slo.latency)]);
+    for (name, burn) in slo.filter_map(|(name, burn)| Some((name, burn?))) {
+        let left = words::budget(Some(burn.budget_remaining_ratio));
+        let rates =
+            [burn.burn_rate_5m, burn.burn_rate_1h, burn.burn_rate_6h].map(|rate| format!("{rate:.1}"));
+        let _ = write!(text, "; {name} budget {left} left, burning {} (5m, 1h, 6h)", rates.join(" "));
     }
     text
 }
