@@ -26,7 +26,7 @@ macro_rules! file {
     };
 }
 
-static FILES: [File; 13] = [
+static FILES: [File; 14] = [
     file!("/", HTML, "index.html"),
     file!("/page/style.css", CSS, "style.css"),
     file!("/page/parts.css", CSS, "parts.css"),
@@ -34,6 +34,7 @@ static FILES: [File; 13] = [
     file!("/page/main.js", SCRIPT, "main.js"),
     file!("/page/link.js", SCRIPT, "link.js"),
     file!("/page/pools.js", SCRIPT, "pools.js"),
+    file!("/page/routes.js", SCRIPT, "routes.js"),
     file!("/page/row.js", SCRIPT, "row.js"),
     file!("/page/draw.js", SCRIPT, "draw.js"),
     file!("/page/words.js", SCRIPT, "words.js"),
@@ -104,6 +105,7 @@ fn tag(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::State;
 
     #[test]
     fn all_that_the_page_names_is_there_and_nothing_stands_in_line() {
@@ -129,6 +131,15 @@ mod tests {
         }
         for inline in ["<style", " style=", "<script>", " onclick=", " onload=", "javascript:"] {
             assert!(!index.contains(inline), "the policy forbids {inline}");
+        }
+    }
+
+    /// One that is missing would look like what is not known yet.
+    #[test]
+    fn every_state_of_a_backend_has_its_mark() {
+        let words = find("/page/words.js").unwrap().text;
+        for state in State::ALL {
+            assert!(words.contains(&format!("\n  {}: [\"", state.name())), "{}", state.name());
         }
     }
 

@@ -79,7 +79,9 @@ export class Timeline {
   draw(availability, now) {
     const begin = now - DAY;
     const place = (at) => ((Math.min(Math.max(at, begin), now) - begin) / DAY) * WIDTH;
-    const known = now - availability.uptime_seconds - availability.downtime_seconds;
+    const all = now - availability.uptime_seconds - availability.downtime_seconds;
+    // Of what was before the outages that are kept nothing is known but that there were some.
+    const known = isCut(availability, now) ? Math.max(all, availability.outages[0].begin) : all;
     const rect = (kind, from, to, top, height, least) => {
       const width = Math.max(place(to) - place(from), least);
       return drawn("rect", { class: kind, x: Math.min(place(from), WIDTH - width).toFixed(2), y: top, height, width: width.toFixed(2) });
@@ -89,13 +91,19 @@ export class Timeline {
     const marks = lately.map((one) => rect("was-down", one.begin, one.end ?? now, 0, 10, 1.5));
     const track = drawn("rect", { class: "track", width: WIDTH, height: 10 });
     this.svg.replaceChildren(track, rect("was-up", known, now, 4, 2, 0), ...marks);
-    this.svg.setAttribute("aria-label", inWords(lately, now));
+    this.svg.setAttribute("aria-label", inWords(lately, now, isCut(availability, now)));
   }
 }
 
 /** The outages that reach into the last 24 hours. */
 export function outagesOfTheDay(availability, now) {
   return availability.outages.filter((one) => (one.end ?? now) > now - DAY);
+}
+
+/** Whether there were more outages in the last 24 hours than are kept. */
+export function isCut(availability, now) {
+  const kept = availability.outages.filter((one) => one.failure).length;
+  return availability.failures > kept && availability.outages[0]?.begin > now - DAY;
 }
 
 /** One outage in words. */
@@ -105,11 +113,11 @@ export function outageText(one) {
   return `${moment(one.begin)}, ${lasted}: ${one.cause}${failed}`;
 }
 
-function inWords(outages, now) {
+function inWords(outages, now, cut) {
   if (outages.length === 0) {
     return "no outage in the last 24 hours";
   }
   const down = outages.reduce((sum, one) => sum + Math.min(one.seconds, (one.end ?? now) - (now - DAY)), 0);
   const last = outageText(outages[outages.length - 1]);
-  return `${many(outages.length, "outage")} in the last 24 hours, ${span(down)} down; the last one ${last}`;
+  return `${cut ? "at least " : ""}${many(outages.length, "outage")} in the last 24 hours, ${span(down)} down; the last one ${last}`;
 }

@@ -5,6 +5,7 @@ import { Slots } from "./nodes.js";
 import { Configuration, Events, showCertificates } from "./notes.js";
 import { Order, Reload } from "./orders.js";
 import { Herald, Pools } from "./pools.js";
+import { Routes } from "./routes.js";
 import { span } from "./words.js";
 
 /** Outages are read anew after a change of state, but no more often than this, and now and then in any case. */
@@ -13,9 +14,13 @@ const OUTAGES_ANYHOW_MS = 60000;
 
 const order = new Order();
 const pools = new Pools((pool, backend) => order.ask(pool, backend, othersUp(pool, backend)));
+const routes = new Routes();
 const herald = new Herald();
 const events = new Events();
 const configuration = new Configuration();
+for (const [id, event] of [["filter", "input"], ["unwell", "change"]]) {
+  document.getElementById(id).addEventListener(event, () => routes.filter(...pools.wanted()));
+}
 const facts = new Slots(document.getElementById("facts"));
 const outages = { wanted: true, at: -Infinity };
 let latest;
@@ -37,6 +42,8 @@ function take(snapshot) {
   facts.text("ready", snapshot.ready ? "yes" : "no, it is stopping");
   facts.text("connections", String(snapshot.connections));
   pools.take(snapshot.pools);
+  routes.take(snapshot.routes, snapshot.routes_cut);
+  routes.filter(...pools.wanted());
   if (herald.take(snapshot.pools)) {
     outages.wanted = true;
   }
@@ -60,6 +67,10 @@ async function readOutages(time) {
   try {
     const answer = await read("/api/v1/pools");
     pools.takeOutages(answer.pools, time);
+    // So many that the stream does not tell of all are not worth their megabytes.
+    if (!routes.cut) {
+      routes.takeOutages((await read("/api/v1/routes")).routes, time);
+    }
   } catch (error) {
     outages.wanted = true;
     throw error;

@@ -1,6 +1,6 @@
 // The pools, each a card with the table of its backends.
 
-import { Spark, Timeline, outageText, outagesOfTheDay } from "./draw.js";
+import { Spark, Timeline, isCut, outageText, outagesOfTheDay } from "./draw.js";
 import { Slots, arrange, copy, element } from "./nodes.js";
 import { Row } from "./row.js";
 import * as words from "./words.js";
@@ -37,12 +37,28 @@ class Card {
     slots.text("flight", String(pool.in_flight));
     slots.text("queue", String(pool.waiting));
     slots.text("available", words.availability(pool.availability_ratio));
-    slots.show("budget-box", pool.budget_remaining_ratio != null);
-    slots.text("budget", words.percent(pool.budget_remaining_ratio, 1));
+    slots.text("success", words.availability(pool.success_ratio));
+    slots.text("failures", String(pool.failures));
+    slots.text("mtbf", pool.mtbf_seconds == null ? "–" : words.span(pool.mtbf_seconds));
+    slots.text("mttr", pool.mttr_seconds == null ? "–" : words.span(pool.mttr_seconds));
+    this.takeBudgets(pool.slo ?? {});
     slots.text("caption", `Backends of pool ${pool.name}`);
     this.spark.add(pool.rate);
     this.spark.draw();
     this.takeRows(pool);
+  }
+
+  takeBudgets(slo) {
+    for (const name of ["availability", "latency"]) {
+      const burn = slo[name];
+      this.slots.show(`${name}-box`, burn != null);
+      if (burn) {
+        this.slots.text(`${name}-left`, words.left(burn));
+        this.slots.attribute(`${name}-left`, "data-state", burn.budget_remaining_ratio > 0 ? "" : "down");
+        const [few, hour, hours] = words.burnRates(burn);
+        this.slots.text(`${name}-burn`, `burns at ${few} (5 min), ${hour} (1 h), ${hours} (6 h)`);
+      }
+    }
   }
 
   takeRows(pool) {
@@ -71,7 +87,7 @@ class Card {
   takeOutages(pool, now) {
     const told = [];
     for (const backend of pool.backends) {
-      this.rows.get(backend.name)?.takeOutages(backend.availability, now);
+      this.rows.get(backend.name)?.takeOutages(backend.availability, backend.traffic.success_ratio, now);
       for (const one of outagesOfTheDay(backend.availability, now)) {
         told.push([one.begin, `${backend.name}: ${outageText(one)}`]);
       }
@@ -84,7 +100,8 @@ class Card {
     }
     told.sort((a, b) => b[0] - a[0]);
     this.slots.show("outages", told.length > 0);
-    this.slots.text("outages-title", `${words.many(told.length, "outage")} in the last 24 hours`);
+    const cut = [pool, ...pool.backends].some((one) => one.availability && isCut(one.availability, now));
+    this.slots.text("outages-title", `${cut ? "at least " : ""}${words.many(told.length, "outage")} in the last 24 hours`);
     const list = told.slice(0, MAX_LISTED).map(([, text]) => element("li", text));
     this.slots.nodes["outages-list"].replaceChildren(...list);
   }
@@ -124,6 +141,11 @@ export class Pools {
     this.unwell.addEventListener("change", () => this.filter());
   }
 
+  /** What is to be shown: these words, and whether only what is not up. */
+  wanted() {
+    return [this.box.value.toLowerCase().split(/\s+/).filter(Boolean), this.unwell.checked];
+  }
+
   /** Takes what the stream says. */
   take(pools) {
     const names = new Set(pools.map((pool) => pool.name));
@@ -150,10 +172,10 @@ export class Pools {
   }
 
   filter() {
-    const parts = this.box.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = this.wanted();
     let shown = 0;
     this.cards.forEach((card) => {
-      shown += card.filter(parts, this.unwell.checked);
+      shown += card.filter(...wanted);
     });
     document.getElementById("nothing").hidden = shown > 0 || this.cards.size === 0;
   }
@@ -175,6 +197,10 @@ export class Pools {
   }
 }
 
+function standing(up) {
+  return up == null ? "is not known yet" : up ? "serves" : "is down";
+}
+
 /** What is told to those who hear the page: how states changed between two snapshots. */
 export class Herald {
   constructor() {
@@ -192,7 +218,7 @@ export class Herald {
       }
     };
     for (const pool of pools) {
-      note(JSON.stringify([pool.name]), pool.up, `Pool ${pool.name} ${pool.up ? "serves" : "is down"}`);
+      note(JSON.stringify([pool.name]), pool.up, `Pool ${pool.name} ${standing(pool.up)}`);
       for (const one of pool.backends) {
         const key = JSON.stringify([pool.name, one.name]);
         note(key, one.state, `${one.name} of pool ${pool.name}: ${words.word(one.state)}, ${one.reason}`);

@@ -17,6 +17,17 @@ const sight = new IntersectionObserver((entries) => {
 
 const rows = new WeakMap();
 
+/** From now on a row learns whether it is in sight. */
+export function watch(row) {
+  rows.set(row.node, row);
+  sight.observe(row.node);
+}
+
+/** It is gone. */
+export function unwatch(row) {
+  sight.unobserve(row.node);
+}
+
 /** A row. */
 export class Row {
   constructor(pool, order) {
@@ -29,8 +40,7 @@ export class Row {
     this.meter = new Meter(bar);
     this.timeline = new Timeline(line);
     this.slots.nodes.order.addEventListener("click", () => order(this.pool, this.backend));
-    rows.set(this.node, this);
-    sight.observe(this.node);
+    watch(this);
   }
 
   /** Takes what the stream says of it. */
@@ -42,15 +52,16 @@ export class Row {
   }
 
   /** Takes what the API says of its outages. */
-  takeOutages(availability, now) {
+  takeOutages(availability, success, now) {
     this.outages = [availability, now];
+    this.success = success;
     this.drawn = undefined;
     this.paint();
   }
 
   /** It is gone. */
   leave() {
-    sight.unobserve(this.node);
+    unwatch(this);
   }
 
   /** Whether all words of a filter stand in what it says. */
@@ -93,6 +104,7 @@ export class Row {
     if (this.outages && this.drawn !== this.outages) {
       this.drawn = this.outages;
       this.timeline.draw(...this.outages);
+      slots.text("ledger", words.ledger(this.outages[0], this.success));
     }
   }
 }

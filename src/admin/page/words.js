@@ -3,6 +3,7 @@
 const STATES = {
   up: ["●", "up"],
   slow_start: ["▲", "slow start"],
+  paused: ["‖", "paused"],
   ejected: ["◆", "ejected"],
   down: ["✕", "down"],
   drain: ["◐", "drain"],
@@ -28,7 +29,9 @@ export function rate(value) {
     return NONE;
   }
   const digits = value === 0 || value >= 100 ? 0 : 1;
-  return `${value.toLocaleString("en-GB", { maximumFractionDigits: digits, minimumFractionDigits: digits })}/s`;
+  // What is not nothing is not shown as nothing.
+  const shown = value > 0 ? Math.max(value, 0.1) : value;
+  return `${shown.toLocaleString("en-GB", { maximumFractionDigits: digits, minimumFractionDigits: digits })}/s`;
 }
 
 /** A time that somebody waits. */
@@ -58,6 +61,29 @@ export function availability(share) {
   const digits = share > 0.9999 ? 4 : share > 0.99 ? 3 : 1;
   const parts = 10 ** (digits + 2);
   return `${((Math.floor(share * parts) / parts) * 100).toFixed(digits)} %`;
+}
+
+/** Failures and their means, and what requests saw; empty where all was well. `record` has what it counts since the beginning. */
+export function ledger(record, success) {
+  const said = [];
+  if (record.failures > 0) {
+    const means = [["MTBF", record.mtbf_seconds], ["MTTR", record.mttr_seconds]].filter(([, mean]) => mean != null);
+    said.push([many(record.failures, "failure"), ...means.map(([name, mean]) => `${name} ${span(mean)}`)].join(", "));
+  }
+  if (success != null && success < 1) {
+    said.push(`${availability(success)} of requests succeeded`);
+  }
+  return said.join("; ");
+}
+
+/** What is left of an error budget, never rounded up; less than nothing where it is overdrawn. */
+export function left(burn) {
+  return `${Math.floor(burn.budget_remaining_ratio * 100)} %`;
+}
+
+/** How fast it is spent: of late, and in longer times. */
+export function burnRates(burn) {
+  return [burn.burn_rate_5m, burn.burn_rate_1h, burn.burn_rate_6h].map((one) => one.toFixed(1));
 }
 
 /** How long something has been so, in its two largest units. */
