@@ -5,6 +5,7 @@
 //! probably not meant). Each goes on after an error, so that one run shows them all.
 
 mod build;
+mod fields;
 mod files;
 mod keys;
 mod lint;
@@ -46,8 +47,8 @@ pub struct Vocabulary<'a> {
     pub listener_tls: fn(&ListenerTls) -> Vec<TlsFlaw>,
     /// Looks into those of a `[pool.NAME.tls]`; the backends' addresses are given too.
     pub pool_tls: fn(&PoolTls, &[&str]) -> Vec<TlsFlaw>,
-    /// Why spans cannot be sent to such a URL, whose certificate these sign if any are given; `None`: they can.
-    pub otlp: fn(&str, Option<&[u8]>) -> Option<TlsFlaw>,
+    /// Looks at the collector of a `[tracing]`, which has an `otlp`, and into the files that stand with it.
+    pub otlp: fn(&Tracing) -> Vec<TlsFlaw>,
 }
 
 /// What came of reading a file.

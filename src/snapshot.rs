@@ -32,6 +32,7 @@ pub use log::settings as log_settings;
 pub use pool::{HostPolicy, Key, Member, Pool, Security};
 pub use review::{Rehearsal, Roster, ejection};
 pub use routing::Routing;
+pub use tls::collector;
 
 /// One compiled configuration.
 #[derive(Debug)]

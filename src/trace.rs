@@ -24,7 +24,7 @@ mod span;
 #[cfg(not(feature = "otlp"))]
 pub use absent::Exporter;
 pub use context::{Context, is_tracestate};
-pub use endpoint::{BadEndpoint, Endpoint};
+pub use endpoint::{BadEndpoint, Endpoint, Given};
 #[cfg(feature = "otlp")]
 pub use export::Exporter;
 pub use record::{MAX_TEXT, Trace, Try};

@@ -77,6 +77,8 @@ pub(super) enum Kind {
     List { of: &'static Kind, empty: bool },
     /// `name = { "503" = "FILE" }`: a status of an error of our own, and a file of at most [`PAGE_MAX`] bytes.
     Pages,
+    /// `name = { x-tenant = "crm" }`: names and values of fields.
+    Fields,
     /// `[name]`
     Table(&'static [Key]),
     /// `[[name]]`
@@ -130,6 +132,8 @@ pub(super) enum Syntax {
     Cookie,
     /// The name of a field that may be taken out of a response.
     Field,
+    /// The value of a field that we send.
+    FieldValue,
     /// A URL; looked at later.
     Url,
 }
@@ -225,6 +229,7 @@ impl Kind {
             Kind::Pages => {
                 format!("a table of statuses and names of files of at most {}", size_text(PAGE_MAX))
             }
+            Kind::Fields => "a table of names and values of fields".into(),
             Kind::Table(_) => "a table".into(),
             Kind::Tables(_) => "a list of tables, each under its [[…]]".into(),
             Kind::Named(_) => "a table of tables, each with its own name".into(),
@@ -279,6 +284,7 @@ impl Syntax {
             Syntax::Parameter => "the name of a parameter, decoded",
             Syntax::Cookie => "the name of a cookie",
             Syntax::Field => "the name of a field such as \"x-backend-load\"",
+            Syntax::FieldValue => "1 to 4096 bytes of visible ASCII, spaces within",
             Syntax::Url => "a URL such as \"http://127.0.0.1:4318\"",
         }
     }

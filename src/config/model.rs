@@ -20,7 +20,7 @@ use ipnet::IpNet;
 use super::files::NamedFile;
 
 pub use health::{Agent, Health, HealthKind, Passive};
-pub use log::{AccessForm, AccessLog, Log, LogFormat, LogLevel, MaskQuery, TemplatePiece, Tracing};
+pub use log::{AccessForm, AccessLog, Log, LogFormat, LogLevel, MaskQuery, OwnField, TemplatePiece, Tracing};
 pub use retry::{PoolTimeouts, Retry, RetryOn};
 pub use slo::Slo;
 pub use sticky::Sticky;

@@ -113,7 +113,7 @@ mod tests {
             log_variables: &["client", "status", "target"],
             listener_tls: |_| Vec::new(),
             pool_tls: |_, _| Vec::new(),
-            otlp: |_, _| None,
+            otlp: |_| Vec::new(),
         };
         read("test.toml", &text, &vocabulary)
     }

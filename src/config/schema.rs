@@ -85,6 +85,11 @@ fn of(kind: &Kind, vocabulary: &Vocabulary<'_>) -> Value {
         }
         Kind::List { of: element, empty } => list(element, *empty, vocabulary),
         Kind::Pages => pages(vocabulary),
+        Kind::Fields => json!({
+            "type": "object",
+            "propertyNames": string(Syntax::Field),
+            "additionalProperties": string(Syntax::FieldValue),
+        }),
         Kind::Table(keys) => object(keys, vocabulary),
         Kind::Tables(keys) => json!({ "type": "array", "items": object(keys, vocabulary) }),
         Kind::Named(keys) => json!({
@@ -147,6 +152,9 @@ fn string(syntax: Syntax) -> Value {
         Syntax::HashKey => {
             let keys = "^(client-ip|path|uri|(header|cookie|query):.+)$";
             json!({ "type": "string", "pattern": keys })
+        }
+        Syntax::FieldValue => {
+            json!({ "type": "string", "minLength": 1, "maxLength": 4096, "pattern": "^[ -~]+$" })
         }
         Syntax::Service => json!({ "type": "string", "maxLength": 256 }),
         Syntax::Needle => json!({ "type": "string", "minLength": 1, "maxLength": 16 << 10 }),

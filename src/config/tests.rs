@@ -41,15 +41,7 @@ const VOCABULARY: Vocabulary<'_> = Vocabulary {
     log_variables: &["client", "status", "target"],
     listener_tls: |_| Vec::new(),
     pool_tls: |_, _| Vec::new(),
-    otlp: |url, ca| {
-        let flaw =
-            |key, message: &str| Some(TlsFlaw { key, usable: false, message: message.into(), help: None });
-        match ca {
-            _ if !url.starts_with("http") => flaw(TlsKey::Name, "it is none"),
-            Some(ca) if !ca.starts_with(b"-----") => flaw(TlsKey::Authority, "holds no certificate"),
-            _ => None,
-        }
-    },
+    otlp: log::collector_flaws,
 };
 
 fn read(text: &str) -> Reading {

@@ -15,6 +15,8 @@ pub(super) use template::{Part, parts};
 
 /// Names stand in labels of metrics and in paths of the API.
 const NAME_MAX: usize = 128;
+/// Bytes of the value of a field that we send.
+const VALUE_MAX: usize = 4096;
 /// Fields without which a response is another one.
 const NOT_OURS: [&str; 10] = [
     "connection",
@@ -80,6 +82,7 @@ pub(super) fn read(syntax: Syntax, word: &str) -> Result<Value, Fault> {
         Syntax::Url => Ok(Value::Text(word.to_owned())),
         Syntax::Cookie => cookie(word).map(Value::Text),
         Syntax::Field => own_field(word).map(Value::Text),
+        Syntax::FieldValue => field_value(word).map(Value::Text),
     }
 }
 
@@ -120,6 +123,15 @@ fn header_safe(word: &str) -> bool {
 fn cookie(word: &str) -> Result<String, Fault> {
     let why = "a cookie's name is 1 to 128 of A-Z a-z 0-9 ! # $ % & ' * + - . ^ _ ` | ~";
     if token(word) { Ok(word.to_owned()) } else { Err(quoted(word, why)) }
+}
+
+/// The value of a field that we send. What it is is not shown: it may be a secret.
+pub(super) fn field_value(word: &str) -> Result<String, Fault> {
+    let fits = (1..=VALUE_MAX).contains(&word.len()) && word.trim() == word;
+    match fits && word.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {
+        true => Ok(word.to_owned()),
+        false => Err(Fault::new("this is no value of a field")),
+    }
 }
 
 /// The name of a field that can be taken out of a response without harm to what the message is.

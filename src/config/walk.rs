@@ -15,7 +15,7 @@ use super::keys::{self, Key, Kind, Preset};
 use super::model::{HashKey, HostPattern};
 use super::report::{Code, Diagnostic, Findings, Span, printable};
 use super::suggest::nearest;
-use super::{Vocabulary, page, value};
+use super::{Vocabulary, fields, page, value};
 
 /// A value of the right kind.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub(super) enum Value {
     List(Vec<Item>),
     /// Statuses and the files that stand for them.
     Pages(Vec<(u16, Item)>),
+    /// Names of fields in lower case, with their places, and the values.
+    Fields(Vec<(String, Item)>),
     Table(Section),
     Tables(Vec<Section>),
     Named(Vec<(String, Section)>),
@@ -182,6 +184,7 @@ fn read(found: &Spanned<DeValue<'_>>, key: &'static Key, place: &str, reader: &m
         }
         (Kind::Named(keys), DeValue::Table(table)) => named(table, key, keys, reader),
         (Kind::Pages, DeValue::Table(table)) => page::statuses(table, key.name, reader),
+        (Kind::Fields, DeValue::Table(table)) => fields::read(table, key.name, reader),
         (Kind::Table(_) | Kind::Tables(_) | Kind::Named(_), other) => {
             wrong_shape(found, key, &format!("found {}", kind_of(other)), reader);
             Value::Invalid
@@ -373,6 +376,10 @@ impl Section {
     /// The files that are named by statuses; what could not be read is left out.
     pub(super) fn pages(&self, key: &str) -> &[(u16, Item)] {
         if let Some(Value::Pages(pages)) = self.value(key) { pages } else { &[] }
+    }
+
+    pub(super) fn fields(&self, key: &str) -> &[(String, Item)] {
+        if let Some(Value::Fields(fields)) = self.value(key) { fields } else { &[] }
     }
 
     pub(super) fn table(&self, key: &str) -> Option<&Section> {

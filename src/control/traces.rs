@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::StartError;
-use crate::config::{Config, Tracing};
+use crate::config::Config;
 use crate::observe::Metrics;
-use crate::trace::{Endpoint, Exporter};
+use crate::snapshot;
+use crate::trace::Exporter;
 
 /// How long the end of the process waits for the last spans.
 const LAST_SPANS: Duration = Duration::from_secs(2);
@@ -18,9 +19,8 @@ pub(super) fn open(
     metrics: &Metrics,
 ) -> Result<Option<Arc<Exporter>>, StartError> {
     let tracing = config.tracing.as_ref();
-    let read = |tracing: &Tracing| Endpoint::read(tracing.otlp.as_deref()?, tracing.ca.as_deref()).ok();
     // One that is none was refused with the file.
-    let Some(endpoint) = tracing.and_then(read) else { return Ok(None) };
+    let Some(Ok(endpoint)) = tracing.and_then(snapshot::collector) else { return Ok(None) };
     if let Some(before) = before.filter(|before| *before.endpoint() == endpoint) {
         return Ok(Some(Arc::clone(before)));
     }

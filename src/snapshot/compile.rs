@@ -43,7 +43,7 @@ pub fn vocabulary() -> config::Vocabulary<'static> {
         log_variables: &LOG,
         listener_tls: super::tls::listener_flaws,
         pool_tls: super::tls::pool_flaws,
-        otlp: super::tls::collector_flaw,
+        otlp: super::tls::collector_flaws,
     }
 }
 

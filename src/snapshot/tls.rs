@@ -10,7 +10,7 @@ use crate::tls::{
     Authority, Certificate, ClientFiles, Facts, Flaw, Part, Secure, ServerFiles, TicketKeys, client_config,
     server_config, server_name,
 };
-use crate::trace::Endpoint;
+use crate::trace::{BadEndpoint, Endpoint, Given};
 use crate::upstream::Protocol;
 
 /// What is offered to backends inside of TLS, by its ALPN name; what we like best stands first.
@@ -58,15 +58,24 @@ pub(super) fn pool_flaws(tls: &config::PoolTls, addresses: &[&str]) -> Vec<TlsFl
     doubts.into_iter().chain(fatal).chain(name).map(translate).collect()
 }
 
-/// What is wrong with the URL of a collector, or with who signs its certificate.
-pub(super) fn collector_flaw(url: &str, ca: Option<&[u8]>) -> Option<TlsFlaw> {
+/// What is wrong, or doubtful, with a collector: its URL, and the files that are given with it.
+pub(super) fn collector_flaws(tracing: &config::Tracing) -> Vec<TlsFlaw> {
     let named = |message: String| TlsFlaw { key: TlsKey::Name, usable: false, message, help: None };
-    match Endpoint::read(url, ca).map(|endpoint| endpoint.secure()) {
-        Ok(Ok(_)) => None,
-        Ok(Err(flaw)) if flaw.part == Part::Name => Some(named(flaw.message)),
-        Ok(Err(flaw)) => Some(translate(flaw)),
-        Err(why) => Some(named(why.to_string())),
-    }
+    let mut doubts = Vec::new();
+    let fatal = match collector(tracing).map(|read| read.map(|endpoint| endpoint.secure(&mut doubts))) {
+        None | Some(Ok(Ok(_))) => None,
+        Some(Ok(Err(flaw))) => Some(translate(flaw)),
+        Some(Err(why)) => Some(named(why.to_string())),
+    };
+    doubts.into_iter().map(translate).chain(fatal).collect()
+}
+
+/// The collector to which spans go; `None`: there is none.
+pub fn collector(tracing: &config::Tracing) -> Option<Result<Endpoint, BadEndpoint>> {
+    let own = tracing.own.as_ref().map(|(chain, key)| (&chain[..], &key.0[..]));
+    let fields = tracing.headers.iter().map(|field| (&*field.name, &field.value.0[..]));
+    let given = Given { ca: tracing.ca.as_deref(), own, fields: fields.collect() };
+    Some(Endpoint::read(tracing.otlp.as_deref()?, &given))
 }
 
 /// Compiles a listener's TLS. `tickets` are those of the process.

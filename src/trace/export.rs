@@ -58,7 +58,7 @@ impl Exporter {
     /// # Errors
     /// There can be no further thread, or TLS cannot be spoken: the system's roots have gone.
     pub fn start(endpoint: Endpoint, series: Arc<SpanSeries>) -> io::Result<Arc<Self>> {
-        let secure = endpoint.secure().map_err(|flaw| io::Error::other(flaw.message))?;
+        let secure = endpoint.secure(&mut Vec::new()).map_err(|flaw| io::Error::other(flaw.message))?;
         let (sender, receiver) = sync_channel(QUEUE);
         let closing = Arc::<Notify>::default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;

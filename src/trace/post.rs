@@ -94,12 +94,13 @@ async fn ask(
     body: Bytes,
 ) -> Result<Answered, Box<dyn std::error::Error + Send + Sync>> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::post(endpoint.path())
+    let mut request = Request::post(endpoint.path())
         .header(header::HOST, endpoint.authority())
         .header(header::CONTENT_TYPE, "application/x-protobuf")
         .header(header::USER_AGENT, concat!("equipoise/", env!("CARGO_PKG_VERSION")))
         .header(header::CONNECTION, "close")
         .body(Full::new(body))?;
+    request.headers_mut().extend(endpoint.fields().iter().cloned());
     let answered = async {
         let response = sender.send_request(request).await?;
         let (head, body) = response.into_parts();

@@ -301,3 +301,38 @@ fn a_second_try_that_fails_has_lost() {
     assert_eq!((lost.attributes["error.type"].as_str(), lost.failed), ("500", true));
     assert!(lost.begin > won.begin && lost.end < won.end, "it ended where it failed: {spans:#?}");
 }
+
+#[test]
+fn a_collector_gets_the_fields_that_it_asks_for() {
+    let (collector, origin) = (Collector::start(), Origin::answering("well"));
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("headers");
+    let told =
+        |value: &str| std::fs::write(&file, format!("# the key\nAuthorization: Basic {value}\n")).unwrap();
+    told("c2VjcmV0");
+    let fields = format!("headers = {{ x-scope-orgid = \"crm\" }}\nheaders_file = {file:?}\n");
+    let config = over(&[origin.address]).and(&collector.table(1.0)).and(&fields);
+    let mut daemon = Daemon::start(&config);
+    assert_eq!(ask(&daemon, "/", ""), 200);
+    collector.requests(1);
+    let head = collector.origin.last();
+    assert_eq!(
+        (head.field("x-scope-orgid"), head.field("authorization")),
+        (Some("crm"), Some("Basic c2VjcmV0"))
+    );
+    // A key that was renewed holds from the next reload on.
+    told("bmV3");
+    daemon.reload(&config);
+    assert_eq!(ask(&daemon, "/", ""), 200);
+    collector.requests(2);
+    assert_eq!(collector.origin.last().field("authorization"), Some("Basic bmV3"));
+    // It is told nowhere, not even where it is refused.
+    told("bmV3\nbmV3");
+    let refusal = daemon.ask_to_reload();
+    assert!(refusal.status() == 422 && refusal.text().contains("line 3"), "{}", refusal.text());
+    let pages = ["/api/v1/config", "/metrics", "/api/v1/events"].map(|page| daemon.page(page));
+    assert!([&refusal].into_iter().chain(&pages).all(|page| !page.text().contains("bmV3")));
+    daemon.signal(Signal::TERM);
+    assert!(daemon.ended().success());
+    assert_eq!((daemon.times_logged("line 3"), daemon.times_logged("bmV3")), (1, 0));
+}

@@ -71,6 +71,25 @@ fn a_collector_that_does_not_is_sent_nothing_and_that_is_counted_and_told() {
 }
 
 #[test]
+fn a_collector_that_asks_who_we_are_is_shown_our_certificate() {
+    let (authority, origin) = (Authority::new(), Origin::answering("well"));
+    let files = authority.issue("collector", &["127.0.0.1"], 1);
+    let collector = Collector::secured(authority.server(&files, true));
+    let table = known_by(&collector, &authority);
+    let config = over(&[origin.address]);
+    let daemon = Daemon::start(&config.clone().and(&table));
+    assert_eq!(get(daemon.web, "/untold").status(), 200);
+    until("it is turned away", || {
+        (failures(&daemon, "tls") + failures(&daemon, "broken") > 0.0).then_some(())
+    });
+    let own = authority.issue("balancer", &["balancer"], 2);
+    daemon.reload(&config.and(&format!("{table}cert = {:?}\nkey = {:?}\n", own.cert, own.key)));
+    assert_eq!(get(daemon.web, "/told").status(), 200);
+    let spans = collector.requests(1);
+    assert!(spans.iter().all(|span| span.attributes.get("url.path").is_none_or(|path| path == "/told")));
+}
+
+#[test]
 fn one_trouble_is_one_warning_however_often_it_is_met() {
     let (authority, stranger, origin) = (Authority::new(), Authority::new(), Origin::answering("well"));
     let files = stranger.issue("collector", &["127.0.0.1"], 1);

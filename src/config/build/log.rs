@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::tls;
 use crate::config::Vocabulary;
+use crate::config::fields;
 use crate::config::model::{
     AccessForm, AccessLog, Log, LogFormat, LogLevel, MaskQuery, TemplatePiece, Tracing,
 };
@@ -44,9 +45,15 @@ pub(super) fn tracing(
 ) -> Option<Tracing> {
     root.given("tracing")?;
     let section = root.table("tracing")?;
-    let otlp = section.text("otlp").map(str::to_owned);
-    let ca = tls::collector(section, otlp.as_deref(), vocabulary, findings);
-    Some(Tracing { otlp, ca, sample: section.fraction("sample").unwrap_or_default() })
+    let mut tracing = Tracing {
+        otlp: section.text("otlp").map(str::to_owned),
+        ca: None,
+        own: None,
+        headers: fields::load(section, findings),
+        sample: section.fraction("sample").unwrap_or_default(),
+    };
+    tls::collector(section, &mut tracing, vocabulary, findings);
+    Some(tracing)
 }
 
 fn access_log(

@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use crate::config::Vocabulary;
-use crate::config::model::{Backend, CertificateFiles, ListenerTls, PoolTls, Secret, TlsFlaw, TlsKey};
+use crate::config::model::{
+    Backend, CertificateFiles, ListenerTls, PoolTls, Secret, TlsFlaw, TlsKey, Tracing,
+};
 use crate::config::report::{Code, Diagnostic, Findings, Span, printable};
 use crate::config::walk::{Section, Value};
 
@@ -75,32 +77,43 @@ pub(super) fn pool(
     Some(tls)
 }
 
-/// The `ca` of a collector of spans.
+/// How a collector of spans is spoken with: reads the files of `[tracing]`.
 pub(super) fn collector(
     section: &Section,
-    url: Option<&str>,
+    tracing: &mut Tracing,
     vocabulary: &Vocabulary<'_>,
     findings: &mut Findings,
-) -> Option<Vec<u8>> {
+) {
     let mut files = Files { section, findings };
-    let Some(url) = url else {
-        files.together("ca", "otlp");
-        return None;
+    let Some(url) = tracing.otlp.clone() else {
+        for key in ["ca", "cert", "key", "headers", "headers_file"] {
+            files.together(key, "otlp");
+        }
+        return;
     };
     if !url.starts_with("https://") {
-        files.conflict("ca", "otlp", "has no meaning without https://");
-    }
-    let ca = files.read("ca", PEM_MAX).ok()?;
-    match (vocabulary.otlp)(url, ca.as_deref()) {
-        Some(flaw) if flaw.key == TlsKey::Authority && ca.is_some() => report(section, "ca", &flaw, findings),
-        Some(flaw) => {
-            let message = format!("`otlp`: spans cannot be sent to \"{}\": {}", printable(url), flaw.message);
-            let one = Diagnostic::error(Code::BadValue, section.place("otlp"), message);
-            findings.push(one.label("expected a URL such as \"http://127.0.0.1:4318\"").help(flaw.help));
+        for key in ["ca", "cert", "key"] {
+            files.conflict(key, "otlp", "has no meaning without https://");
         }
-        None => {}
     }
-    ca
+    let read = ["ca", "cert", "key"].map(|key| files.read(key, PEM_MAX));
+    files.together("cert", "key");
+    files.together("key", "cert");
+    let [Ok(ca), Ok(cert), Ok(key)] = read else { return };
+    (tracing.ca, tracing.own) = (ca, cert.zip(key.map(Secret)));
+    for flaw in (vocabulary.otlp)(tracing) {
+        match flaw.key {
+            TlsKey::Authority if tracing.ca.is_some() => report(section, "ca", &flaw, findings),
+            TlsKey::Chain(_) => report(section, "cert", &flaw, findings),
+            TlsKey::Key(_) => report(section, "key", &flaw, findings),
+            _ => {
+                let why =
+                    format!("`otlp`: spans cannot be sent to \"{}\": {}", printable(&url), flaw.message);
+                let one = Diagnostic::error(Code::BadValue, section.place("otlp"), why);
+                findings.push(one.label("expected a URL such as \"http://127.0.0.1:4318\"").help(flaw.help));
+            }
+        }
+    }
 }
 
 /// What stands for files that could not be read: the description is thrown away.

@@ -191,6 +191,32 @@ pub(super) static TRACING: &[Key] = &[
         doc: "PEM file of those who sign the certificate of an `https://` collector. A relative name counts from the \
               working directory.",
     },
+    Key {
+        name: "cert",
+        kind: Kind::Text(Syntax::File),
+        default: NONE,
+        doc: "PEM file: the certificate that is shown to an `https://` collector which asks for one, then those that sign it.",
+    },
+    Key {
+        name: "key",
+        kind: Kind::Text(Syntax::File),
+        default: NONE,
+        doc: "PEM file: its key, unencrypted.",
+    },
+    Key {
+        name: "headers",
+        kind: Kind::Fields,
+        default: NONE,
+        doc: "Fields that go with each post, such as `{ x-scope-orgid = \"crm\" }`; at most 32, those of `headers_file` \
+              among them.",
+    },
+    Key {
+        name: "headers_file",
+        kind: Kind::Text(Syntax::File),
+        default: NONE,
+        doc: "File with more of them, for keys and tokens, which are shown nowhere: a line `name: value` each; empty lines and \
+              those after `#` say nothing. A relative name counts from the working directory.",
+    },
     key(
         "sample",
         Kind::Fraction { max: 1.0 },

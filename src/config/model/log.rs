@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::Secret;
+
 /// `[log]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Log {
@@ -20,8 +22,21 @@ pub struct Tracing {
     pub otlp: Option<String>,
     /// Who signs its certificate, as PEM; `None`: the system's roots.
     pub ca: Option<Vec<u8>>,
+    /// The chain that it is shown, and its key, as PEM.
+    pub own: Option<(Vec<u8>, Secret)>,
+    /// What else is said with each post.
+    pub headers: Vec<OwnField>,
     /// Share of the traces begun here that are recorded. Default 0.01.
     pub sample: f64,
+}
+
+/// A field that goes with messages of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnField {
+    /// Its name in lower case.
+    pub name: String,
+    /// Visible ASCII.
+    pub value: Secret,
 }
 
 /// `[log.access]`

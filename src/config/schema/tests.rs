@@ -10,7 +10,7 @@ fn vocabulary() -> Vocabulary<'static> {
         log_variables: &["client"],
         listener_tls: |_| Vec::new(),
         pool_tls: |_, _| Vec::new(),
-        otlp: |_, _| None,
+        otlp: |_| Vec::new(),
     }
 }
 

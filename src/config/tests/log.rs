@@ -3,7 +3,22 @@
 use std::path::Path;
 
 use super::{SMALL, config, found, read};
-use crate::config::{AccessForm, MaskQuery, TemplatePiece};
+use crate::config::{AccessForm, MaskQuery, TemplatePiece, TlsFlaw, TlsKey, Tracing};
+
+/// What stands for a look into the files of a collector.
+pub(super) fn collector_flaws(tracing: &Tracing) -> Vec<TlsFlaw> {
+    let flaw = |key, message: &str| vec![TlsFlaw { key, usable: false, message: message.into(), help: None }];
+    let is_pem = |pem: &Vec<u8>| pem.starts_with(b"-----");
+    match (&tracing.ca, &tracing.own) {
+        _ if !tracing.otlp.as_deref().unwrap_or_default().starts_with("http") => {
+            flaw(TlsKey::Name, "it is none")
+        }
+        (Some(ca), _) if !is_pem(ca) => flaw(TlsKey::Authority, "holds no certificate"),
+        (_, Some((chain, _))) if !is_pem(chain) => flaw(TlsKey::Chain(0), "holds no certificate"),
+        (_, Some((_, key))) if !is_pem(&key.0) => flaw(TlsKey::Key(0), "holds no key"),
+        _ => Vec::new(),
+    }
+}
 
 fn with(lines: &str) -> String {
     format!("{SMALL}[log.access]\n{lines}\n")
@@ -117,4 +132,72 @@ fn who_signs_a_collectors_certificate_is_read_where_it_has_one() {
     assert_eq!(found(&with("http", &good)), ["8:1 conflict"]);
     let alone = format!("{SMALL}[tracing]\nca = '{}'\n", good.display());
     assert_eq!(found(&alone), ["7:1 conflict"]);
+
+    // What we prove ourselves by.
+    let own = |otlp: &str, cert: &Path, key: &Path| {
+        let (cert, key) = (cert.display(), key.display());
+        format!("{SMALL}[tracing]\notlp = '{otlp}://a:1'\ncert = '{cert}'\nkey = '{key}'\n")
+    };
+    let (chain, key) = config(&own("https", &good, &good)).tracing.unwrap().own.unwrap();
+    assert!(chain.starts_with(b"-----") && key.0 == chain && !format!("{key:?}").contains("45"));
+    assert_eq!(found(&own("https", &bad, &good)), ["8:8 bad-value"]);
+    assert_eq!(found(&own("https", &good, &bad)), ["9:7 bad-value"]);
+    assert_eq!(found(&own("http", &good, &good)), ["8:1 conflict", "9:1 conflict"]);
+    let half = format!("{SMALL}[tracing]\notlp = 'https://a:1'\ncert = '{}'\n", good.display());
+    assert_eq!(found(&half), ["8:1 conflict"]);
+}
+
+#[test]
+fn fields_for_a_collector_are_read_from_the_file_and_from_one_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("headers");
+    let with = |lines: &str| format!("{SMALL}[tracing]\notlp = 'http://a:1'\n{lines}\n");
+    let from = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        with(&format!("headers_file = '{}'", file.display()))
+    };
+    let shown = |text: &str| -> Vec<(String, String)> {
+        let read = config(text);
+        assert!(!format!("{read:?}").contains("Basic"), "a secret is shown");
+        let fields = read.tracing.unwrap().headers.into_iter();
+        fields.map(|field| (field.name, String::from_utf8(field.value.0).unwrap())).collect()
+    };
+    let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let both = "headers = { X-Scope = 'crm' }\n";
+    let text = from("# keys\n\nAuthorization:  Basic a:b \r\nx-key:1")
+        .replace("headers_file", &format!("{both}headers_file"));
+    // The text of the file is part of the description; the secrets are in none.
+    assert_eq!(shown(&text), [own("x-scope", "crm"), own("authorization", "Basic a:b"), own("x-key", "1")]);
+    assert!(config(&text).files.iter().any(|named| named.path == file), "a change of it is noticed");
+    for (line, places) in [
+        ("headers = { host = 'a' }", "8:13 bad-value"),
+        ("headers = { 'a b' = 'a' }", "8:13 bad-value"),
+        ("headers = { a = '' }", "8:17 bad-value"),
+        ("headers = { a = \"a\\nb\" }", "8:17 bad-value"),
+        ("headers = { a = 1 }", "8:17 wrong-type"),
+        ("headers = 'a: b'", "8:11 wrong-type"),
+        ("headers = { a = 'b', A = 'c' }", "8:22 duplicate-name"),
+        ("headers_file = 'no/such/file'", "8:16 unreadable"),
+    ] {
+        assert_eq!(found(&with(line)), [places], "{line}");
+    }
+    for text in [
+        "Basic c2VjcmV0",
+        "a b: c2VjcmV0",
+        "Content-Length: 3",
+        "a:",
+        "a: c2VjcmV0\u{7}",
+        "a: 1\nA: 2",
+        "\u{fc}: c2VjcmV0",
+    ] {
+        let report = read(&from(text)).report;
+        assert_eq!(report.diagnostics().len(), 1, "{text:?}");
+        let told = format!("{report:?}");
+        assert!(!told.contains("c2VjcmV0") && told.contains("line "), "{told}");
+    }
+    let alone = format!("{SMALL}[tracing]\nheaders = {{ a = 'b' }}\nheaders_file = '{}'\n", file.display());
+    std::fs::write(&file, "b: c").unwrap();
+    assert_eq!(found(&alone), ["7:1 conflict", "8:1 conflict"]);
+    std::fs::write(&file, (0..33).map(|n| format!("n{n}: v\n")).collect::<String>()).unwrap();
+    assert_eq!(found(&with(&format!("headers_file = '{}'", file.display()))), ["8:16 bad-value"]);
 }
