@@ -275,7 +275,7 @@ impl Exchange<'_> {
                 Version::Http2 => "2",
             },
             user_agent: field("user-agent"),
-            client: self.client_address.unwrap_or_else(|| origin.peer.ip()),
+            client: self.asker(),
             peer: origin.peer,
             listener: Arc::clone(&self.listener.name),
             route: route.map(|route| Arc::clone(&route.name)),

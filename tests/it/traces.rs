@@ -336,3 +336,16 @@ fn a_collector_gets_the_fields_that_it_asks_for() {
     assert!(daemon.ended().success());
     assert_eq!((daemon.times_logged("line 3"), daemon.times_logged("bmV3")), (1, 0));
 }
+
+#[test]
+fn who_asked_is_told_also_of_what_no_route_takes() {
+    let (collector, origin) = (Collector::start(), Origin::answering("well"));
+    let config =
+        over(&[origin.address]).listener("trusted_proxies = \"127.0.0.1\"").and(&collector.table(1.0));
+    let daemon = Daemon::start(&config);
+    let asked = "OPTIONS / HTTP/1.1\r\nHost: x\r\nMax-Forwards: 0\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n";
+    assert_eq!(once(daemon.web, asked).unwrap().status(), 200);
+    let spans = collector.requests(1);
+    assert_eq!(spans[0].attributes["client.address"], "203.0.113.7");
+    assert_eq!(spans[0].attributes["network.peer.address"], "127.0.0.1");
+}
