@@ -46,7 +46,7 @@ pub(super) enum News {
 /// Whether the balancer is there at all and lets itself be read.
 pub(super) async fn greet(endpoint: &Endpoint) -> Result<(), Failure> {
     let answer = ask(endpoint, (&Method::GET, "/api/v1/events"), String::new(), STATUS_TIMEOUT).await?;
-    events_of(answer).map(drop)
+    events_of(answer, &endpoint.admin).map(drop)
 }
 
 /// Listens until nobody takes the news any more; comes back whenever the stream has ended.
@@ -156,7 +156,8 @@ impl Feed {
         let path = format!("/api/v1/events?after={}", known.unwrap_or(0));
         let answer = ask(&self.endpoint, (&Method::GET, &path), String::new(), SILENCE).await;
         // What could not be asked now is asked at the next snapshot.
-        let Ok(events) = answer.and_then(events_of) else { return true };
+        let read = answer.and_then(|answer| events_of(answer, &self.endpoint.admin));
+        let Ok(events) = read else { return true };
         self.last_event = Some(events.last().map_or(last, |event| event.number));
         self.news.send(News::Events { events, anew: known.is_none() }).await.is_ok()
     }
@@ -167,9 +168,13 @@ fn is_crowded(text: &[u8]) -> bool {
     memchr::memchr_iter(b'{', text).nth(MAX_OBJECTS).is_some()
 }
 
-fn events_of(answer: Answer) -> Result<Vec<Event>, Failure> {
-    if answer.status != StatusCode::OK || is_crowded(&answer.body) {
+/// The events of an answer from this address.
+fn events_of(answer: Answer, address: &str) -> Result<Vec<Event>, Failure> {
+    if answer.status != StatusCode::OK {
         return Err(answer.into_failure());
+    }
+    if is_crowded(&answer.body) {
+        return Err(broken(address, "it tells of too many events"));
     }
     Ok(serde_json::from_slice::<Events>(&answer.body).map_err(Failure::NotOurs)?.events)
 }
@@ -227,7 +232,11 @@ mod tests {
     #[test]
     fn more_than_any_balancer_has_is_not_read() {
         assert!(!is_crowded(&b"{},".repeat(MAX_OBJECTS)));
-        assert!(is_crowded(&b"{},".repeat(MAX_OBJECTS + 1)));
+        let crowd = b"{},".repeat(MAX_OBJECTS + 1);
+        assert!(is_crowded(&crowd));
+        let answer = Answer { status: StatusCode::OK, body: crowd.into() };
+        let told = events_of(answer, "[::1]:9900").unwrap_err().to_string();
+        assert!(told.contains("too many events") && !told.contains("200"), "{told}");
     }
 
     #[test]
