@@ -241,6 +241,7 @@ impl<'a> Exchange<'a> {
         }
         let backend = race.attempt(nth).lease.backend();
         self.client.seat.backend.set(backend.id());
+        self.note.beside = None;
         self.note.attempt(race.attempt(nth), race.began(nth));
         self.note.connect(sent_at);
         self.note.course.hedge =
@@ -262,6 +263,7 @@ impl<'a> Exchange<'a> {
 
     /// What comes of this try is what comes of the request, as far as is known.
     fn go_by(&mut self, race: &Race<'a, '_, '_>, nth: Nth) {
+        self.note.beside = None;
         self.note.course.last = Some(choice(race.attempt(nth), race.began(nth)));
         self.note.course.marks.heard = None; // that of the other one
     }
@@ -301,6 +303,7 @@ impl<'a> Exchange<'a> {
         self.retries += 1;
         pool.series.retry(self.worker.index, RetryReason::Hedge);
         self.trail.second(self.worker, attempt.lease.backend(), self.now);
+        self.note.beside = Some(choice(&attempt, self.now));
         let mut upload = Upload::new(Body::None, self.listener, None);
         let stage = match self.seek(pool, &attempt, true, self.now)? {
             Ok(way) => self.set_out(pool, (&attempt, &mut upload), way, Nth::Second, cx),

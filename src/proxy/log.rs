@@ -13,7 +13,7 @@ use crate::access::{Arrival, Load, Log, Marks, Record, Secure, Times};
 use crate::backend::Backend;
 use crate::http::Refusal;
 use crate::observe::{Phase, Phases};
-use crate::recent::{Course, Earlier};
+use crate::recent::{Choice, Course, Earlier};
 use crate::resilience::Failure;
 use crate::snapshot::{Listener, Pool, Route};
 
@@ -29,6 +29,8 @@ pub(super) struct Note<'a> {
     pub(super) course: Course,
     /// The tries before the last one.
     pub(super) earlier: Option<Box<Earlier>>,
+    /// The one that runs beside the last one.
+    pub(super) beside: Option<Choice>,
     /// Taken when the line is written.
     log: Option<&'a Log>,
     pub(super) route: Option<&'a Route>,

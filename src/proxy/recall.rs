@@ -59,6 +59,9 @@ impl Exchange<'_> {
 
     /// Keeps what was decided, and that it ended with `code`.
     pub(super) fn remember(&mut self, code: u16, reason: &'static str) {
+        if let Some(beside) = self.note.beside.take() {
+            self.note.over(beside, End::Failed(reason), self.now);
+        }
         // Whoever asks does not wait in the midst of it: it is never taken.
         let Ok(mut ring) = self.worker.recent.try_borrow_mut() else { return };
         let Some(record) = ring.next(self.scratch.forwarding.request_id()) else { return };

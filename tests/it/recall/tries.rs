@@ -5,9 +5,10 @@ use std::sync::{Mutex, mpsc};
 
 use serde_json::Value;
 
-use super::{ONE_WORKER, id_of, newest, tries};
+use super::{ONE_WORKER, TRUSTED, id_of, newest, tries};
 use crate::client::{connect, get};
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, until};
+use crate::hedging::patient;
 use crate::message::Head;
 use crate::origin::{Gate, Origin};
 use crate::sticky::named;
@@ -102,4 +103,29 @@ fn a_backend_with_which_tls_fails_is_told_so() {
     let told = newest(&daemon, &id_of(&get(daemon.web, "/")));
     assert_eq!(tries(&told).last().unwrap(), &("a".to_owned(), "tls_error".to_owned()), "{told:#}");
     assert_eq!(told["reason"], "connect_error");
+}
+
+#[test]
+fn both_tries_are_told_that_were_ended_beside_each_other() {
+    let gate = Gate::default();
+    let slow = ["a", "b"].map(|name| patient(&gate, name));
+    let server = "workers = 1\ndrain_timeout = \"100ms\"";
+    let config = |origins: &[&Origin]| named(origins).pool("hedge = true").listener(TRUSTED).server(server);
+    let daemon = Daemon::start(&config(&[&slow[0], &slow[1]]));
+    let mut wire = connect(daemon.web);
+    (0..KNOWN).for_each(|_| assert_eq!(wire.get("/").unwrap().status(), 200));
+    wire.send("GET /held HTTP/1.1\r\nHost: x\r\nX-Request-Id: held\r\n\r\n").unwrap();
+    until("both have it", || slow.iter().all(|origin| origin.in_flight() == 1).then_some(()));
+    let new = Origin::answering("new");
+    daemon.reload(&config(&[&new]));
+    let told = newest(&daemon, "held");
+    let mut ended = tries(&told);
+    ended.sort();
+    let both = ["a", "b"].map(|name| (name.to_owned(), "ended".to_owned()));
+    assert_eq!(
+        (&ended[..], &told["retries"], &told["reason"]),
+        (&both[..], &1.into(), &"ended".into()),
+        "{told:#}"
+    );
+    gate.open();
 }
