@@ -39,9 +39,9 @@ variables! {
     Target "target" "path and query as sent; masked by `mask_query`"
     Path "path" "the path as sent"
     Query "query" "what stands behind the `?`; masked by `mask_query`"
-    Protocol "protocol" "`HTTP/1.1` or `HTTP/1.0`"
+    Protocol "protocol" "`HTTP/1.1`, `HTTP/1.0` or `HTTP/2.0`"
     Request "request" "method, target and protocol, as in the request line; of a head that was refused its beginning"
-    Unread "unread" "the first line of a head that was refused, at most 256 bytes; else absent"
+    Unread "unread" "the first line of a head that was refused, at most 256 bytes; of what is no request line the first 8; else absent"
     Status "status" "what the client got; 499: it left before the end of a response; absent where nobody was answered"
     Reason "reason" "why, in one word, where Equipoise answered itself or broke off: docs/logging.md lists them"
     Termination "termination" "who ended it and in which phase: the first two letters of HAProxy's termination state"
@@ -115,6 +115,9 @@ impl Field {
     /// The field of a name; `None`: there is none.
     pub(super) fn of(name: &str) -> Option<Self> {
         if let Some(header) = name.strip_prefix("request_header:") {
+            if header.eq_ignore_ascii_case("referer") {
+                return Some(REFERER.clone()); // by that name its query would not be masked
+            }
             return Some(Self::RequestHeader(header.into()));
         }
         if let Some(header) = name.strip_prefix("response_header:") {
@@ -153,7 +156,10 @@ impl Field {
                 Value::text(record.request.and_then(|head| head.fields.by_name(name)))
             }
             Self::ResponseHeader(name) => {
-                Value::text(record.response.and_then(|fields| fields.by_name(name)))
+                let value = record.response.and_then(|fields| fields.by_name(name));
+                // A URL: its query may be one that is masked.
+                let is_url = name.eq_ignore_ascii_case("location");
+                value.map_or(Value::Absent, if is_url { Value::Target } else { Value::Text })
             }
         }
     }

@@ -19,6 +19,9 @@ use crate::snapshot::{Listener, Pool, Route};
 
 /// Bytes of a head that was refused which are shown.
 const MAX_UNREAD: usize = 256;
+/// Bytes of what is not even the beginning of a request: it may be a field with a credential, or the rest of a body. So many
+/// tell which other protocol it is.
+const MAX_ODD: usize = 8;
 
 /// What is remembered of an exchange for its line and its record. Next to nothing where there is no access log.
 #[derive(Default)]
@@ -248,8 +251,7 @@ pub(super) fn refused(
     recall::refused(worker, listener, client, refusal, (began, ended), request_id);
     let Some(log) = &listener.access else { return };
     let head = client.buffer.filled();
-    let shown = &head[..head.len().min(MAX_UNREAD)];
-    let line = shown.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let line = first_line(&head[..head.len().min(MAX_UNREAD)]);
     let written = (client.out.len() - queued) as u64;
     let record = Record {
         began,
@@ -278,6 +280,25 @@ pub(super) fn refused(
         load: load(worker, log, listener, None, None),
     };
     write(worker, log, &record);
+}
+
+/// What may be shown of a head that was refused: its first line, up to a user and password in its URL.
+fn first_line(head: &[u8]) -> &[u8] {
+    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let has = |bytes: &[u8], part: &[u8]| memchr::memmem::find(bytes, part);
+    let target = memchr::memchr(b' ', line).map_or(&b""[..], |at| &line[at + 1..]);
+    let method = &line[..(line.len() - target.len()).saturating_sub(1)];
+    let is_word =
+        !method.is_empty() && method.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+    let scheme = has(target, b"://");
+    let is_target = target.starts_with(b"/") || scheme.is_some() || has(target, b" HTTP/").is_some();
+    if !is_word || !is_target {
+        return &line[..line.len().min(MAX_ODD)];
+    }
+    match scheme.filter(|_| !target.starts_with(b"/")) {
+        Some(at) if memchr::memchr(b'@', target).is_some() => &line[..line.len() - target.len() + at + 3],
+        _ => line,
+    }
 }
 
 /// Why, in one word: that of our answer, or what became of it where there was none.

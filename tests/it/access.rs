@@ -340,3 +340,22 @@ fn the_time_in_the_queue_is_told_apart() {
     let (queue, connect) = (milliseconds(line, &["queue_ms"]), milliseconds(line, &["connect_ms"]));
     assert!(queue >= 50.0 && connect < queue && line["termination"] == "--", "{line}");
 }
+
+#[test]
+fn what_is_no_request_is_hardly_shown_and_no_password_is() {
+    let (origin, place) = (Origin::answering("well"), Place::new());
+    let fields = "format = \"json\"\nfields = [\"unread\", \"status\"]";
+    let daemon = Daemon::start(&logging(&origin, &place, fields));
+    let heads = [
+        ("Authorization: Basic c2VjcmV0\r\n\r\n", "Authoriz"),
+        ("user=me&password=secret\r\n\r\n", "user=me&"),
+        ("GET http://me:secret@host/ HTTP/1.1\r\nHost: host\r\n\r\n", "GET http://"),
+        ("GET /a b HTTP/1.1\r\nHost: x\r\n\r\n", "GET /a b HTTP/1.1"),
+        ("CONNECT host:443 HTTP/1.1\r\nHost: host:443\r\n\r\n", "CONNECT host:443 HTTP/1.1"),
+    ];
+    for (nth, (head, shown)) in heads.into_iter().enumerate() {
+        let status = once(daemon.web, head).unwrap().status();
+        let line = place.json(nth + 1).remove(nth);
+        assert_eq!((&line["unread"], &line["status"]), (&shown.into(), &status.into()), "{head}");
+    }
+}
