@@ -192,7 +192,11 @@ fn shift(path: &Path, keep: u32) -> io::Result<()> {
             _ => {}
         }
     }
-    fs::rename(path, numbered(1))
+    match fs::rename(path, numbered(1)) {
+        // Somebody else took it away: what is written now is seen by nobody, until a new one is begun.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        renamed => renamed,
+    }
 }
 
 fn open(path: Option<&Path>) -> io::Result<Open> {

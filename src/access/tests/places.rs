@@ -118,3 +118,25 @@ fn what_cannot_be_opened_is_an_error() {
     };
     assert!(open("/").is_err() && open("/nowhere/at/all").is_err());
 }
+
+#[test]
+fn a_file_that_vanished_is_begun_anew_when_it_would_be_put_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("access.log");
+    let (sink, series) = sink(&path, 200 * 1024, 2);
+    let mut pen = Pen::default();
+    for part in 0..15 {
+        numbered(&mut pen, &log(&sink), part * 20..part * 20 + 20);
+        assert!(pen.flush());
+        if part == 1 {
+            assert!(sink.finish(Duration::from_secs(10)));
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+    assert!(sink.finish(Duration::from_secs(10)));
+    // What was written before is gone with it; what comes later is there.
+    let kept = numbers(&path);
+    assert_eq!(kept, (kept[0]..300).collect::<Vec<_>>());
+    assert!(kept.len() < 210 && !dir.path().join("access.log.1").exists());
+    assert_eq!(series.drops(), 0);
+}
