@@ -184,8 +184,8 @@ impl Drive {
                 Ok(arrival) => arrival,
                 Err(NoHead::Idle) => return Some(wait_from),
                 Err(NoHead::Silent) => return None,
-                Err(NoHead::Refused(refusal)) => {
-                    proxy::refuse(&self.worker, &self.listener, &mut self.client, refusal, Instant::now());
+                Err(NoHead::Refused(refusal, began)) => {
+                    proxy::refuse(&self.worker, &self.listener, &mut self.client, refusal, began);
                     self.linger().await;
                     return None;
                 }

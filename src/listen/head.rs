@@ -38,8 +38,8 @@ pub(super) enum NoHead {
     Idle,
     /// Nothing to answer: the client left, or was silent for too long.
     Silent,
-    /// The status to answer with.
-    Refused(Refusal),
+    /// The status to answer with, and when the first byte of the head was there.
+    Refused(Refusal, Instant),
 }
 
 impl Drive {
@@ -79,7 +79,7 @@ impl Drive {
         }
         let mut waiting = Waiting { began: None, first, graced: None, halved: false, starved: None };
         if self.pass_blank_lines() {
-            if self.parse(desk)? {
+            if self.parse(desk, wait_from)? {
                 return Ok(Arrival { began: wait_from, complete: wait_from });
             }
             waiting.began = Some(wait_from);
@@ -120,10 +120,11 @@ impl Drive {
         !matches!(self.client.buffer.filled(), b"" | b"\r")
     }
 
-    fn parse(&mut self, desk: &mut Option<Box<Desk>>) -> Result<bool, NoHead> {
+    fn parse(&mut self, desk: &mut Option<Box<Desk>>, began: Instant) -> Result<bool, NoHead> {
         let request = &mut desk.get_or_insert_with(|| self.worker.desks.take()).request;
         let bytes = self.client.buffer.filled();
-        match request.parse(bytes, self.listener.head, self.listener.policy).map_err(NoHead::Refused)? {
+        let parsed = request.parse(bytes, self.listener.head, self.listener.policy);
+        match parsed.map_err(|refusal| NoHead::Refused(refusal, began))? {
             Parsed::Complete(used) => {
                 self.client.buffer.consume(used);
                 self.large |= used > LARGE_HEAD;
@@ -142,7 +143,9 @@ impl Drive {
     ) -> Poll<Result<Arrival, NoHead>> {
         if self.client.timer.has_fired() && !self.tries_again(waiting) {
             return Poll::Ready(Err(match waiting.began {
-                Some(_) => NoHead::Refused(Refusal { status: 408, reason: "head not complete in time" }),
+                Some(began) => {
+                    NoHead::Refused(Refusal { status: 408, reason: "head not complete in time" }, began)
+                }
                 None if waiting.first || waiting.halved => NoHead::Silent,
                 None => NoHead::Idle,
             }));
@@ -188,7 +191,7 @@ impl Drive {
                 waiting.began = Some(Instant::now());
             }
             let began = waiting.began.unwrap_or_else(Instant::now);
-            match self.parse(desk) {
+            match self.parse(desk, began) {
                 Ok(true) => {
                     let complete = if first_read { began } else { Instant::now() };
                     return Poll::Ready(Ok(Arrival { began, complete }));

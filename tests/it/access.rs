@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -339,6 +339,23 @@ fn the_time_in_the_queue_is_told_apart() {
     let line = lines.iter().find(|line| line["target"] == "/waits").unwrap();
     let (queue, connect) = (milliseconds(line, &["queue_ms"]), milliseconds(line, &["connect_ms"]));
     assert!(queue >= 50.0 && connect < queue && line["termination"] == "--", "{line}");
+}
+
+#[test]
+fn a_head_that_does_not_end_is_told_from_its_first_byte_on() {
+    let (origin, place) = (Origin::answering("well"), Place::new());
+    let fields = "format = \"json\"\nfields = [\"status\", \"total_ms\", \"termination\", \"epoch\"]";
+    let config = logging(&origin, &place, fields).listener("timeouts.head = \"300ms\"");
+    let daemon = Daemon::start(&config);
+    let sent = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    assert_eq!(once(daemon.web, "GET / HTTP/1.1\r\nHost: x\r\n").unwrap().status(), 408);
+    let line = place.json(1).remove(0);
+    assert_eq!((&line["status"], &line["termination"]), (&408.into(), &"cR".into()));
+    let (took, began) = (line["total_ms"].as_f64().unwrap(), line["epoch"].as_f64().unwrap());
+    let answered = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    assert!(took >= 300.0 && began + took / 1e3 < answered + 0.01, "{line}");
+    assert!(began >= sent - 0.01, "{line}");
+    assert!(daemon.metric("equipoise_http_request_duration_seconds_sum", &[]) >= 0.3);
 }
 
 #[test]
