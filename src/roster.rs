@@ -22,7 +22,7 @@ mod tests;
 mod tier;
 mod trial;
 
-pub use select::{Seen, Selection};
+pub use select::{PAUSED, Seen, Selection};
 pub use trial::Trial;
 
 /// A backend that asks for a longer pause has this one: «in an hour» is said of a machine that is out of service, and

@@ -14,7 +14,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::monitor::{Event, Listener, Target, What};
-use crate::backend::{Advice, Duty};
+use super::watch::tell;
+use crate::backend::{Advice, Backend, Duty};
 
 /// A longer line is no agent's.
 const LINE_MAX: usize = 256;
@@ -83,11 +84,7 @@ impl Asking {
     }
 
     fn heed(&self, advice: Advice, said: Option<&str>) {
-        let backend = &self.target.backend;
-        if backend.heed(advice, said, Instant::now().into_std()) {
-            let identity = backend.identity();
-            let (pool, backend) = (&*identity.pool, &*identity.name);
-            tracing::info!(target: "equipoise::health", pool, backend, said, "the agent says something new");
+        if heed(&self.target.backend, advice, said, Instant::now().into_std()) {
             (self.on_event)(Event { backend: self.target.backend.clone(), what: What::Advised });
         }
     }
@@ -101,6 +98,24 @@ impl Asking {
             self.trouble = Some(why);
         }
     }
+}
+
+/// Has a backend heed what is said of it, and says so where that is new, and where it goes up or down by it. Gives back
+/// whether it is.
+pub(super) fn heed(backend: &Backend, advice: Advice, said: Option<&str>, now: std::time::Instant) -> bool {
+    let was_up = backend.condition().is_up();
+    let is_new = backend.heed(advice, said, now);
+    if is_new && said.is_some() {
+        let identity = backend.identity();
+        let (pool, backend) = (&*identity.pool, &*identity.name);
+        tracing::info!(target: "equipoise::health", pool, backend, said, "the agent says something new");
+    }
+    let condition = backend.condition();
+    if condition.is_up() != was_up {
+        let reason = if was_up { &*condition.reason() } else { "its agent does not call it down any more" };
+        tell(backend, !was_up, reason);
+    }
+    is_new
 }
 
 /// The line, without its end.

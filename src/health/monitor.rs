@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::agent::Asking;
+use super::agent::{self, Asking};
 use super::check::Check;
-use super::watch::Watch;
+use super::watch::{Watch, tell};
 use crate::announce::Version;
 use crate::backend::{Advice, Backend};
 use crate::tls::Secure;
@@ -139,7 +139,7 @@ impl Monitor {
     }
 
     fn forget_agent(&self, backend: &Arc<Backend>) {
-        if !backend.is_retired() && backend.heed(Advice::default(), None, Instant::now()) {
+        if !backend.is_retired() && agent::heed(backend, Advice::default(), None, Instant::now()) {
             (self.on_event)(Event { backend: Arc::clone(backend), what: What::Advised });
         }
     }
@@ -149,6 +149,7 @@ impl Monitor {
         let reason = "not checked any more";
         let resolved = backend.address().is_some();
         if resolved && !backend.is_retired() && backend.condition().set(true, reason, Instant::now()) {
+            tell(backend, true, reason);
             let what = What::Changed { up: true, reason: Arc::from(reason) };
             (self.on_event)(Event { backend: Arc::clone(backend), what });
         }

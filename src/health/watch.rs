@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::monitor::{Event, Listener, Target, What};
 use super::probe::{Failure, probe};
 use super::streak::Streak;
+use crate::backend::Backend;
 
 /// Live traffic that fails to connect asks for a probe with every request; between two probes lies at
 /// least this.
@@ -73,7 +74,7 @@ impl Watch {
             Err(failure) => failure.to_string(),
         };
         if backend.condition().set(up, &reason, Instant::now().into_std()) {
-            self.log(up, &reason);
+            tell(backend, up, &reason);
             (self.on_event)(self.event(What::Changed { up, reason: Arc::from(reason) }));
         }
     }
@@ -105,16 +106,6 @@ impl Watch {
         Event { backend: Arc::clone(&self.target.backend), what }
     }
 
-    fn log(&self, up: bool, reason: &str) {
-        let identity = self.target.backend.identity();
-        let (pool, backend) = (&*identity.pool, &*identity.name);
-        if up {
-            tracing::info!(target: "equipoise::health", pool, backend, reason, "backend is up");
-        } else {
-            tracing::warn!(target: "equipoise::health", pool, backend, reason, "backend is down");
-        }
-    }
-
     /// Most checks that never worked ask for the wrong virtual host or path; say so at the first answer.
     fn hint(&self, verdict: &Result<(), Failure>) {
         let Err(Failure::Status(status)) = verdict else { return };
@@ -127,6 +118,17 @@ impl Watch {
                 "the first probe was answered with status {status}: set health.host or health.path"
             );
         }
+    }
+}
+
+/// Says that a backend went up or down, and why.
+pub(super) fn tell(backend: &Backend, up: bool, reason: &str) {
+    let identity = backend.identity();
+    let (pool, backend) = (&*identity.pool, &*identity.name);
+    if up {
+        tracing::info!(target: "equipoise::health", pool, backend, reason, "backend is up");
+    } else {
+        tracing::warn!(target: "equipoise::health", pool, backend, reason, "backend is down");
     }
 }
 

@@ -24,6 +24,9 @@ const PROBATION: Duration = Duration::from_secs(1);
 /// Why a backend drains or is in maintenance.
 const ORDERED: &str = "by an operator";
 
+/// Why a backend is paused.
+pub const PAUSED: &str = "answered 503 with Retry-After";
+
 /// How one member looks at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
@@ -256,7 +259,7 @@ impl Squad {
                 let why = passive.explain(Cause::of(standing.cause));
                 Some((State::Ejected, format!("{why}; for {length:?}")))
             }
-            _ if seen.paused => Some((State::Paused, "answered 503 with Retry-After".to_owned())),
+            _ if seen.paused => Some((State::Paused, PAUSED.to_owned())),
             _ if self.settles(member, seen) => {
                 let why =
                     format!("comes back: spares serve until it has been up for {:?}", self.settle_time());

@@ -9,7 +9,7 @@ use crate::backend::{Duty, Moment, State};
 use crate::balance::{Algorithm, Balancer, Candidate, Memory, Settings};
 use crate::observe::Ejection;
 use crate::resilience::Cause;
-use crate::roster::{Seen, Selection, Squad};
+use crate::roster::{PAUSED, Seen, Selection, Squad};
 
 /// The usable backends at one moment, compiled for picking.
 #[derive(Debug)]
@@ -38,7 +38,6 @@ const TOLD_MAX: usize = 3;
 pub(super) struct Notes {
     /// What the roster in force was compiled from.
     seen: Vec<Seen>,
-    panics: bool,
     /// The priority that served last.
     priority: Option<u8>,
     /// By place: the ejection for whose end a probe has been asked for.
@@ -88,13 +87,7 @@ impl Rehearsal {
 
 impl Notes {
     pub(super) fn of(seen: Vec<Seen>) -> Self {
-        Self {
-            asked: vec![None; seen.len()],
-            leaving: vec![None; seen.len()],
-            seen,
-            panics: false,
-            priority: None,
-        }
+        Self { asked: vec![None; seen.len()], leaving: vec![None; seen.len()], seen, priority: None }
     }
 }
 
@@ -151,18 +144,19 @@ impl Pool {
         let serves = !roster.candidates.is_empty();
         let cause = if serves { "a backend is usable".to_owned() } else { self.why_nobody() };
         self.series.set_serving(serves, &cause, now);
+        // The series outlives reloads: what goes on is not told again.
+        let panicked = self.series.is_panicking();
         self.series.set_panicking(selection.panics);
         self.tell_priority(notes, roster.priority);
         self.roster.store(Arc::new(roster));
         self.queue.look_again();
-        if selection.panics != notes.panics {
+        if selection.panics != panicked {
             if selection.panics {
                 tracing::warn!(target: "equipoise::roster", pool = &*self.name, "panic: so few backends are well that all are used");
             } else {
                 tracing::info!(target: "equipoise::roster", pool = &*self.name, "no panic any more");
             }
         }
-        notes.panics = selection.panics;
         notes.seen = selection.seen;
     }
 
@@ -221,6 +215,15 @@ impl Pool {
                 }
                 (Some(_), None) => {
                     tracing::info!(target: "equipoise::roster", pool, backend, "backend is back");
+                }
+                _ => {}
+            }
+            match (before.paused, now.paused) {
+                (false, true) => {
+                    tracing::info!(target: "equipoise::roster", pool, backend, reason = PAUSED, "backend is paused");
+                }
+                (true, false) => {
+                    tracing::info!(target: "equipoise::roster", pool, backend, "backend is paused no more");
                 }
                 _ => {}
             }

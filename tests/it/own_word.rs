@@ -96,6 +96,9 @@ fn an_agent_drains_takes_down_weighs_and_gives_back() {
     assert_eq!(weighted.matches('a').count(), 10, "{weighted}");
     agent.says("down#out of licences 7%\n");
     shown(&daemon, "a", "down", "agent: down#out of licences 7%");
+    let event = daemon.logged("backend is down");
+    assert_eq!((&event["level"], &event["backend"]), (&"WARN".into(), &"a".into()));
+    assert_eq!(event["reason"], "agent: down#out of licences 7%");
     assert_eq!(daemon.metric("equipoise_backend_up", &[("backend", "a")]), 0.0);
     assert_eq!(daemon.backend("a")["availability"]["failures"], 1);
     assert_eq!(texts(&daemon, 4), "bbbb");
@@ -108,6 +111,7 @@ fn an_agent_drains_takes_down_weighs_and_gives_back() {
     assert_eq!(daemon.backend("a")["state"], "down");
     agent.says("UP 100%\n");
     until("it is up", || (daemon.backend("a")["state"] == "up").then_some(()));
+    daemon.logged_where("it is told", |event| event["message"] == "backend is up" && event["backend"] == "a");
     assert_eq!(texts(&daemon, 30).matches('a').count(), 15);
 }
 

@@ -244,6 +244,26 @@ fn in_panic_all_are_used() {
     daemon.logged("panic");
 }
 
+#[test]
+fn a_panic_that_goes_on_over_a_reload_is_told_once() {
+    let well = Origin::answering("well");
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let lines = "panic_threshold = 0.9\nhealth.type = \"tcp\"\nhealth.interval = \"100ms\"";
+    let config = over(&[well.address, gone]).pool(lines);
+    let daemon = Daemon::start(&config);
+    let panics = || (daemon.metric("equipoise_pool_panic", &[("pool", "crm")]) == 1.0).then_some(());
+    until("one of two is down", panics);
+    daemon.reload(&config.clone().server("drain_timeout = \"9s\""));
+    daemon.logged("reloaded");
+    assert_eq!((panics(), daemon.times_logged("panic: so few")), (Some(()), 1));
+    // Also what ends by a reload is told.
+    daemon.reload(&over(&[well.address, gone]));
+    daemon.logged("no panic any more");
+    daemon.logged_where("nobody calls it down", |event| {
+        event["message"] == "backend is up" && event["reason"] == "not checked any more"
+    });
+}
+
 /// It comes up under load: its share grows evenly, and so does its limit.
 #[test]
 fn a_backend_that_comes_up_gets_its_share_little_by_little() {

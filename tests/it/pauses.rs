@@ -46,6 +46,8 @@ fn who_asks_for_a_pause_gets_nothing_new_and_is_back_when_it_is_over() {
     paused(&daemon, &busy);
     let backend = daemon.backend(&name(&busy));
     assert_eq!(backend["reason"], "answered 503 with Retry-After");
+    let event = daemon.logged("backend is paused");
+    assert_eq!((&event["backend"], &event["reason"]), (&name(&busy).into(), &backend["reason"]));
     assert_eq!((&backend["ejections"], &backend["availability"]["up"]), (&0.into(), &true.into()));
     let state =
         |state| daemon.metric("equipoise_backend_state", &[("backend", &name(&busy)), ("state", state)]);
@@ -56,6 +58,7 @@ fn who_asks_for_a_pause_gets_nothing_new_and_is_back_when_it_is_over() {
     assert!(during == 20 || daemon.backend(&name(&busy))["state"] == "up", "{during}");
     until("it is back", || (wire.get("/").unwrap().text() == "paused").then_some(()));
     assert_eq!(daemon.backend(&name(&busy))["state"], "up");
+    daemon.logged("backend is paused no more");
 }
 
 #[test]
