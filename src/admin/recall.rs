@@ -79,7 +79,7 @@ pub struct TryView {
     pub seconds: f64,
     /// The status of the backend's answer; absent: there was none.
     pub status: Option<u16>,
-    /// Why there was none, in one word.
+    /// Why there was none, in one word; beside a status `cut`: its response broke off.
     pub failed: Option<String>,
 }
 

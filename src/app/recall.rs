@@ -8,6 +8,9 @@ use crate::control::Control;
 use crate::observe::Outcome;
 use crate::recent::{Choice, End, Found, MAX_FOUND, Names, Query, Record, Tag, Text, Why};
 
+/// The reason of a request to which the backend's response broke off.
+const CUT: &str = "cut";
+
 /// Puts together what the workers know of an id.
 pub(super) async fn recall(control: &Control, id: &str) -> Result<RecallView, NotTold> {
     if control.snapshot().recent_each == 0 {
@@ -116,7 +119,13 @@ fn tries(record: &Record, names: &Names) -> Vec<TryView> {
         .iter()
         .flat_map(|earlier| &earlier.tries)
         .map(|one| view(&one.choice, one.ended, one.end));
-    let last = record.course.last.iter().map(|last| view(last, record.ended, record.end()));
+    let last = record.course.last.iter().map(|last| {
+        let mut told = view(last, record.ended, record.end());
+        if record.reason == CUT {
+            told.failed = Some(CUT.to_owned());
+        }
+        told
+    });
     let mut tries: Vec<_> = earlier.chain(last).collect();
     // Of two beside each other the one that was cut off is told first, and may have begun last.
     tries.sort_by(|one, other| one.after_seconds.total_cmp(&other.after_seconds));

@@ -225,7 +225,10 @@ impl<'a> Exchange<'a> {
                         let delivered = self.deliver((route, pool), &attempt, connection, &mut upload).await;
                         match delivered {
                             Ok(()) => attempt.went_well(pool),
-                            Err(Fault::Cut) => attempt.went_badly(pool, Moment::of(Instant::now())),
+                            Err(Fault::Cut) => {
+                                attempt.went_badly(pool, Moment::of(Instant::now()));
+                                self.trail.broke_off(Fault::Cut.word());
+                            }
                             Err(_) => {} // not the backend's fault
                         }
                         return delivered;

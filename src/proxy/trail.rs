@@ -193,6 +193,13 @@ impl<'a> Trail<'a> {
         }
     }
 
+    /// Its response has begun, and ended early.
+    pub(super) fn broke_off(&mut self, why: &'static str) {
+        if let Some(one) = self.open_try() {
+            one.error = why;
+        }
+    }
+
     /// It waits in the queue from now on.
     pub(super) fn queue(&mut self, now: Instant) {
         if let Some(recording) = &mut self.recording {

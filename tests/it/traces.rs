@@ -349,3 +349,22 @@ fn who_asked_is_told_also_of_what_no_route_takes() {
     assert_eq!(spans[0].attributes["client.address"], "203.0.113.7");
     assert_eq!(spans[0].attributes["network.peer.address"], "127.0.0.1");
 }
+
+#[test]
+fn a_response_that_broke_off_is_an_error_of_its_try() {
+    let collector = Collector::start();
+    let origin = Origin::new(|visit| {
+        visit.request()?;
+        visit.done();
+        visit.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")
+    });
+    let daemon = Daemon::start(&over(&[origin.address]).and(&collector.table(1.0)));
+    assert!(once(daemon.web, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").is_err());
+    let spans = collector.requests(1);
+    let both: Vec<_> = spans.iter().filter(|span| span.name == "GET").collect();
+    assert_eq!(both.len(), 2);
+    for span in both {
+        assert!(span.failed && span.attributes["error.type"] == "cut", "{span:?}");
+        assert_eq!(span.attributes["http.response.status_code"], "200");
+    }
+}

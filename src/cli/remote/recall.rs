@@ -67,7 +67,8 @@ fn row(nth: usize, one: &TryView) -> [String; 6] {
         why.push_str(", panic");
     }
     let ended = match (one.status, &one.failed) {
-        (Some(status), _) => status.to_string(),
+        (Some(status), Some(failed)) => format!("{status}, {failed}"),
+        (Some(status), None) => status.to_string(),
         (None, Some(failed)) if !failed.is_empty() => failed.clone(),
         _ => "-".to_owned(),
     };
@@ -132,7 +133,7 @@ mod tests {
             after_seconds: 0.0024,
             seconds: 0.01,
             status: Some(200),
-            failed: None,
+            failed: Some("cut".into()),
         };
         DecidedView {
             time: 1.5,
@@ -193,7 +194,7 @@ mod tests {
                  route api, pool crm (round-robin)\n\
                  \x20 TRY  BACKEND  WHY                           AFTER     TOOK       ENDED\n\
                  \x20 1    app1     sticky                        0.100 ms  2.300 ms   reset\n\
-                 \x20 2    a\u{fffd}[2J    algorithm, priority 1, panic  2.400 ms  10.000 ms  200\n\
+                 \x20 2    a\u{fffd}[2J    algorithm, priority 1, panic  2.400 ms  10.000 ms  200, cut\n\
                  2 more tries are not told\n\
                  retries: 1; the second of two answered\n\
                  {phases}\n\

@@ -159,7 +159,8 @@ static ACCESS: &[Key] = &[
         "mask_query",
         Kind::Either(&[Kind::Boolean, Kind::List { of: &Kind::Text(Syntax::Parameter), empty: false }]),
         "false",
-        "`***` stands for the query of every request and Referer, or for the values of the parameters that are named.",
+        "`***` stands for the query of every request, of Referer and Location, or for the values of the parameters that are \
+         named.",
     ),
     key(
         "max_size",

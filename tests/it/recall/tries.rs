@@ -5,8 +5,8 @@ use std::sync::{Mutex, mpsc};
 
 use serde_json::Value;
 
-use super::{ONE_WORKER, TRUSTED, id_of, newest, tries};
-use crate::client::{connect, get};
+use super::{ONE_WORKER, TRUSTED, explain, id_of, newest, tries};
+use crate::client::{connect, get, once};
 use crate::daemon::{Daemon, until};
 use crate::hedging::patient;
 use crate::message::Head;
@@ -103,6 +103,22 @@ fn a_backend_with_which_tls_fails_is_told_so() {
     let told = newest(&daemon, &id_of(&get(daemon.web, "/")));
     assert_eq!(tries(&told).last().unwrap(), &("a".to_owned(), "tls_error".to_owned()), "{told:#}");
     assert_eq!(told["reason"], "connect_error");
+}
+
+#[test]
+fn a_response_that_broke_off_is_told_with_its_status() {
+    let origin = Origin::new(|visit| {
+        visit.request()?;
+        visit.done();
+        visit.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")
+    });
+    let daemon = Daemon::start(&named(&[&origin]).listener(TRUSTED));
+    let fields = "Host: x\r\nX-Request-Id: cut\r\n";
+    assert!(once(daemon.web, &format!("GET / HTTP/1.1\r\n{fields}\r\n")).is_err());
+    let told = newest(&daemon, "cut");
+    assert_eq!((&told["status"], &told["reason"]), (&200.into(), &"cut".into()), "{told:#}");
+    assert_eq!((&told["tries"][0]["status"], &told["tries"][0]["failed"]), (&200.into(), &"cut".into()));
+    assert!(explain(&daemon, "cut").1.contains("200, cut"));
 }
 
 #[test]
