@@ -107,6 +107,7 @@ impl<W: Write> Whole<W> {
     }
 
     /// Writes as much as there is room for.
+    #[expect(clippy::disallowed_methods, reason = "runs on the log's own thread, which serves nobody")]
     fn write(&mut self, bytes: &[u8]) -> usize {
         let mut written = 0;
         while written < bytes.len() {
