@@ -258,6 +258,7 @@ fn pages_are_written_one_at_a_time_by_a_thread_that_gives_way() {
     });
     let daemon = Daemon::start_alone(&config);
     let ask = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\n\r\n", daemon.admin);
+    let base = daemon.threads("equipoise")[0]; // whoever runs this may be nice himself
     let nice = until("the thread is seen", || {
         let impatient = [(); 8].map(|()| {
             let mut wire = connect(daemon.admin);
@@ -270,11 +271,11 @@ fn pages_are_written_one_at_a_time_by_a_thread_that_gives_way() {
                 writing.len() <= 2,
                 "of eight that ask one writes, and one may be about to end: {writing:?}"
             );
-            writing.first().copied().filter(|nice| *nice != 0) // it has to lower itself first
+            writing.first().copied().filter(|nice| *nice != base) // it has to lower itself first
         });
         drop(impatient);
         seen
     });
-    assert_eq!(nice, 10);
+    assert_eq!(nice, (base + 10).min(19));
     assert_eq!(daemon.page("/metrics").status(), 200);
 }
