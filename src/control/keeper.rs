@@ -110,12 +110,21 @@ impl Book {
         }
         tracing::info!(target: "equipoise::control", path = %shown, accounts = journal.accounts(),
             "state file taken");
-        let (now, wall) = (Instant::now(), SystemTime::now());
+        let (now, wall, written) = (Instant::now(), SystemTime::now(), journal.written());
         metrics.restore(journal, now, wall);
-        // Whether it can be written shows at the start, not in the night in which it is needed.
-        file.replace(&metrics.journal(now, wall, true))?;
-        metrics.state_synced(wall);
         let writer = Arc::new(Writer::default());
+        // Whether it can be written shows at the start, not in the night in which it is needed.
+        match file.replace(&metrics.journal(now, wall, true)) {
+            Ok(()) => metrics.state_synced(wall),
+            // That is no reason not to serve: what the file says is known, and stays there until there is room.
+            Err(error) if error.is_full() => {
+                tracing::warn!(target: "equipoise::control", "{error}; it is tried again each second");
+                metrics.state_synced(written);
+                metrics.state_failed();
+                writer.wants_whole.store(true, Ordering::Release);
+            }
+            Err(error) => return Err(error),
+        }
         let (pieces, taken) = sync_channel(1);
         let (ending, ended) = sync_channel(1);
         let (told, metrics) = (Arc::clone(&writer), Arc::clone(metrics));
@@ -144,7 +153,7 @@ impl Book {
 }
 
 fn write_all(mut file: StateFile, pieces: &Receiver<Piece>, writer: &Writer, metrics: &Metrics) {
-    let mut failing = false;
+    let mut failing = writer.wants_whole.load(Ordering::Acquire);
     for piece in pieces {
         let written = if piece.whole { file.replace(&piece.text) } else { file.append(&piece.text) };
         match written {

@@ -53,6 +53,14 @@ pub enum StateError {
     Replaced(PathBuf),
 }
 
+impl StateError {
+    /// Whether nothing is wrong but that there is no room.
+    pub(super) fn is_full(&self) -> bool {
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        matches!(self, Self::Io { error, .. } if full.contains(&error.kind()))
+    }
+}
+
 /// The file, held against other processes.
 #[derive(Debug)]
 pub(super) struct StateFile {

@@ -6,12 +6,12 @@
 //! in which nobody ran can be told.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use super::account::Whose;
-use super::ledger::{Ledger, Record, micros};
+use super::ledger::{Ledger, Record, micros, since_epoch};
 use super::objective::{Budget, Objective};
 use super::ring::Cell;
 
@@ -151,6 +151,11 @@ impl Journal {
     /// How many accounts it holds.
     pub fn accounts(&self) -> usize {
         self.accounts.len()
+    }
+
+    /// When it was last written; the epoch where it does not say.
+    pub fn written(&self) -> SystemTime {
+        since_epoch(self.wall_ms)
     }
 
     /// The ledger of an account, as it stood when the process stopped.

@@ -211,6 +211,61 @@ fn a_file_that_cannot_be_written_any_more_is_told_counted_and_written_again() {
     assert!(std::fs::read_to_string(&state).unwrap().starts_with("{\"equipoise_state\":1}\n"));
 }
 
+/// Set in the process that has a small disk of its own.
+const INSIDE: &str = "EQUIPOISE_IT_SMALL_DISK";
+
+/// The disk is one in memory, in a mount namespace of this test's own, which needs root.
+#[test]
+fn a_full_disk_ends_no_start() {
+    if let Some(disk) = std::env::var_os(INSIDE) {
+        return start_on_a_full_disk(Path::new(&disk));
+    }
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mounted = "mount -t tmpfs -o size=64k small \"$0\" || exit 77; exec \"$@\"";
+    let output = Command::new("unshare")
+        .args(["--mount", "--", "sh", "-c", mounted])
+        .arg(folder.path())
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "ledger::a_full_disk_ends_no_start", "--nocapture"])
+        .env(INSIDE, folder.path())
+        .output();
+    match output {
+        Ok(output) => {
+            let told = String::from_utf8_lossy(&output.stderr);
+            println!("{}{told}", String::from_utf8_lossy(&output.stdout));
+            if output.status.code() == Some(77) || told.contains("unshare failed") {
+                println!("SKIPPED: no disk may be mounted here");
+                return;
+            }
+            assert!(output.status.success());
+        }
+        Err(error) => println!("SKIPPED: unshare cannot be run: {error}"),
+    }
+}
+
+fn start_on_a_full_disk(disk: &Path) {
+    let origin = Origin::answering("well");
+    let state = disk.join("state.json");
+    let config = over(&[origin.address]).server(&server(&state));
+    let daemon = Daemon::start(&config);
+    let requests = |daemon: &Daemon| daemon.metric("equipoise_pool_requests_total", &[]);
+    assert_eq!(get(daemon.web, "/").status(), 200);
+    until("it is counted", || (requests(&daemon) == 1.0).then_some(()));
+    daemon.signal(Signal::TERM);
+    let mut daemon = daemon;
+    assert_eq!(daemon.ended().code(), Some(0));
+    let (filling, before) = (disk.join("filling"), std::fs::read(&state).unwrap());
+    assert!(std::fs::write(&filling, vec![0; 128 << 10]).is_err(), "it is full");
+
+    let daemon = Daemon::start(&config);
+    assert_eq!(daemon.logged_where("a warning", |e| e["level"] == "WARN")["target"], "equipoise::control");
+    assert_eq!((get(daemon.web, "/").status(), std::fs::read(&state).unwrap() == before), (200, true));
+    assert!(daemon.metric("equipoise_state_file_errors_total", &[]) >= 1.0);
+    until("it goes on with what was known", || (requests(&daemon) == 2.0).then_some(()));
+    std::fs::remove_file(filling).unwrap();
+    daemon.logged("the state file is written again");
+}
+
 #[test]
 fn what_a_reload_removed_disappears_and_goes_on_when_it_comes_back() {
     let (first, second) = (Origin::answering("first"), Origin::answering("second"));
