@@ -11,6 +11,7 @@ use super::MAX_ABSENT;
 use crate::backend::{Backend, Identity, State};
 
 mod broken;
+mod counts;
 
 const PAGE: &str = include_str!("../../../docs/availability.md");
 
@@ -317,17 +318,6 @@ fn what_left_rests_and_goes_on_when_it_comes_back() {
     let read = stage.read();
     assert_eq!((read.uptime, read.downtime, read.failures), (ms(11_000), Duration::ZERO, 0));
     assert_eq!(stage.process.series.tally().good, 7);
-}
-
-#[test]
-fn a_request_counts_once_where_two_routes_share_a_name() {
-    let mut stage = Stage::new();
-    let Process { pool, route, requests, .. } = &stage.process;
-    pool.follow(&[&**route], &[Arc::clone(requests), Arc::clone(requests)], Some(objective()), stage.now);
-    stage.requests(200, 3);
-    stage.requests(503, 1);
-    stage.pass(ms(2_000));
-    assert_eq!(stage.process.pool.account().tally(), Tally { good: 3, failed: 1 });
 }
 
 #[test]
