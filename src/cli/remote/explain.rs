@@ -9,7 +9,7 @@ use hyper::{Method, StatusCode};
 
 use super::orders::encoded;
 use super::{Failure, Format, RemoteArgs, STATUS_TIMEOUT, finish, print, printable, recall, run};
-use crate::admin::{ChanceView, ChoiceView, ExplainView};
+use crate::admin::{ChanceView, ChoiceView, ExplainView, TermsView};
 
 /// `equipoise explain`
 #[derive(Debug, Clone, Args)]
@@ -105,14 +105,7 @@ fn told_pool(pool: &ChoiceView, line: &mut impl FnMut(String)) {
     let pick = pool.pick.as_deref().map_or_else(|| "pick".to_owned(), |name| format!("pick {name}"));
     line(format!("{pick}: {}", pool.why));
     let terms = &pool.terms;
-    let again = match (terms.retries, terms.method_listed) {
-        (0, _) => "none".to_owned(),
-        (most, true) => format!("at most {most}, on {}", terms.retry_on.join(", ")),
-        (most, false) => {
-            format!("at most {most}, of this method only where nothing of it was sent (connect)")
-        }
-    };
-    line(format!("retries: {again}"));
+    line(format!("retries: {}", retries(terms)));
     let whole = terms.timeout_seconds.map_or_else(|| "no bound".to_owned(), |whole| format!("{whole} s"));
     line(format!(
         "time-outs: whole request {whole}, connect {} s, response {} s, idle {} s; queue {} for {} s",
@@ -122,6 +115,20 @@ fn told_pool(pool: &ChoiceView, line: &mut impl FnMut(String)) {
         terms.queue_max,
         terms.queue_timeout_seconds
     ));
+}
+
+/// How often it may be sent again, and when: `at most 2, on connect, reset`.
+fn retries(terms: &TermsView) -> String {
+    let (most, on) = (terms.retries, terms.retry_on.join(", "));
+    let connect = terms.retry_on.iter().any(|word| word == "connect");
+    match (terms.method_listed, connect) {
+        _ if most == 0 || on.is_empty() => "none".to_owned(),
+        (true, _) => format!("at most {most}, on {on}"),
+        (false, true) => {
+            format!("at most {most}, of this method only where no backend can have begun with it (connect)")
+        }
+        (false, false) => format!("none of this method, for it is retried on {on} alone"),
+    }
 }
 
 /// `50.0 %  eligible  score 3  up: check passed`
@@ -135,6 +142,27 @@ fn told_backend(backend: &ChanceView) -> String {
 mod tests {
     use super::super::Endpoint;
     use super::*;
+
+    #[test]
+    fn retries_are_those_that_would_be_made() {
+        let told = |retries, on: &[&str], method_listed| {
+            super::retries(&TermsView {
+                retries,
+                retry_on: on.iter().map(|word| (*word).to_owned()).collect(),
+                method_listed,
+                timeout_seconds: None,
+                connect_timeout_seconds: 2.0,
+                response_timeout_seconds: 30.0,
+                idle_timeout_seconds: 60.0,
+                queue_max: 0,
+                queue_timeout_seconds: 5.0,
+            })
+        };
+        assert_eq!(told(2, &["connect", "503"], true), "at most 2, on connect, 503");
+        assert!(told(2, &["connect", "503"], false).contains("no backend can have begun with it (connect)"));
+        assert_eq!(told(2, &["503"], false), "none of this method, for it is retried on 503 alone");
+        assert_eq!((told(2, &[], true), told(0, &["connect"], true)), ("none".into(), "none".into()));
+    }
 
     #[test]
     fn a_question_is_put_into_a_query() {
