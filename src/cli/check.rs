@@ -11,8 +11,7 @@ use crate::snapshot;
 /// Reads and checks the file and prints the report to standard output.
 pub(super) fn run(path: &Path, format: Format) -> ExitCode {
     let reading = config::load(path, &snapshot::vocabulary());
-    let color =
-        std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let color = std::io::stdout().is_terminal() && output::may_color();
     let text = match format {
         Format::Text => reading.report.to_text(color) + &verdict(&reading.report),
         Format::Json => reading.report.to_json(),

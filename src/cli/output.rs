@@ -23,6 +23,16 @@ pub(super) fn print(text: &str) -> ExitCode {
     }
 }
 
+/// Whether a terminal may be given colours: not where `NO_COLOR` is set, nor where it would show their codes.
+pub(super) fn may_color() -> bool {
+    !is_dumb() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Whether the terminal says that it shows text and nothing else, as that of an editor.
+pub(super) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
 /// Writes to standard error, without what steers a terminal: a reason may be of a foreign server. `eprint!` would panic
 /// where there is nobody to read it.
 pub(super) fn complain(text: &str) {

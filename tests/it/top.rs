@@ -135,10 +135,33 @@ fn what_cannot_be_shown_is_said_without_taking_the_screen() {
     assert!(output.stdout.is_empty());
 
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut terminal = top(gone, &[("TERM", "dumb")]);
+    terminal.sees(&["TERM is `dumb`"]);
+    assert_eq!(terminal.ended().code(), Some(2));
+    assert!(!terminal.was_taken());
+
     let mut terminal = top(gone, &[]);
     terminal.sees(&["cannot reach the admin endpoint"]);
     assert_eq!(terminal.ended().code(), Some(1));
     assert!(!terminal.was_taken() && terminal.is_restored());
+}
+
+#[test]
+fn status_has_colours_where_they_can_be_shown_and_are_wanted() {
+    let origin = Origin::answering("a");
+    let daemon = Daemon::start(&named(&[&origin]));
+    for (environment, colored) in [
+        (&[][..], true),
+        (&[("NO_COLOR", "1")], false),
+        (&[("NO_COLOR", "")], true),
+        (&[("TERM", "dumb")], false),
+    ] {
+        let command = [BINARY, "status", "--admin", &daemon.admin.to_string()];
+        let mut terminal = Terminal::run(&command, environment, (80, 24));
+        terminal.sees(&["a ", "up"]);
+        assert_eq!(terminal.ended().code(), Some(0));
+        assert_eq!(terminal.was_colored(), colored, "{environment:?}");
+    }
 }
 
 /// An address that leads to one daemon, then to another.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
-use super::printable;
+use super::{output, printable};
 use crate::admin::{BackendView, LatencyView, PoolView};
 
 /// How many columns there are before the last, which says why.
@@ -47,15 +47,14 @@ pub(super) struct Paper {
 }
 
 impl Paper {
-    /// Standard output: only a terminal has a width, and colours unless NO_COLOR says otherwise.
+    /// Standard output: only a terminal has a width, and perhaps colours.
     pub(super) fn of_stdout() -> Self {
         let out = std::io::stdout();
         if !out.is_terminal() {
             return Self::default();
         }
         let told = rustix::termios::tcgetwinsize(&out).map_or(0, |size| usize::from(size.ws_col));
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { width: Some(if told == 0 { USUAL_WIDTH } else { told }), color: !plain }
+        Self { width: Some(if told == 0 { USUAL_WIDTH } else { told }), color: output::may_color() }
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Endpoint, Failure, complain, finish, runtime};
+use super::{Endpoint, Failure, complain, finish, output, runtime};
 use crate::config;
 
 mod column;
@@ -65,6 +65,10 @@ pub(in crate::cli) fn top(args: &TopArgs) -> ExitCode {
         complain(
             "equipoise: `top` needs a terminal; `equipoise status` prints the same once, also into a pipe\n",
         );
+        return ExitCode::from(EXIT_USAGE);
+    }
+    if output::is_dumb() {
+        complain("equipoise: `top` needs a terminal that can be drawn on, and TERM is `dumb`\n");
         return ExitCode::from(EXIT_USAGE);
     }
     finish(runtime().and_then(|runtime| LocalSet::new().block_on(&runtime, show(args))))

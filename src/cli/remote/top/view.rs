@@ -10,6 +10,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget as _, Wrap};
 
 use super::state::{Pane, State};
+use crate::cli::output;
 
 mod events;
 mod footer;
@@ -41,7 +42,7 @@ pub(super) struct Paint {
 impl Paint {
     /// As NO_COLOR says.
     pub(super) fn of_environment() -> Self {
-        Self { color: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) }
+        Self { color: output::may_color() }
     }
 
     fn colored(self, color: Color) -> Style {
