@@ -42,7 +42,8 @@ function take(snapshot) {
   facts.text("ready", snapshot.ready ? "yes" : "no, it is stopping");
   facts.text("connections", String(snapshot.connections));
   pools.take(snapshot.pools);
-  routes.take(snapshot.routes, snapshot.routes_cut);
+  // A build of the same version that is older does not tell of them.
+  routes.take(snapshot.routes ?? [], snapshot.routes_cut ?? false);
   routes.filter(...pools.wanted());
   if (herald.take(snapshot.pools)) {
     outages.wanted = true;
