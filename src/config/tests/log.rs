@@ -150,7 +150,8 @@ fn who_signs_a_collectors_certificate_is_read_where_it_has_one() {
 #[test]
 fn fields_for_a_collector_are_read_from_the_file_and_from_one_of_their_own() {
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("headers");
+    let (file, pipe) = (dir.path().join("headers"), dir.path().join("pipe"));
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
     let with = |lines: &str| format!("{SMALL}[tracing]\notlp = 'http://a:1'\n{lines}\n");
     let from = |text: &str| {
         std::fs::write(&file, text).unwrap();
@@ -178,6 +179,8 @@ fn fields_for_a_collector_are_read_from_the_file_and_from_one_of_their_own() {
         ("headers = 'a: b'", "8:11 wrong-type"),
         ("headers = { a = 'b', A = 'c' }", "8:22 duplicate-name"),
         ("headers_file = 'no/such/file'", "8:16 unreadable"),
+        // One that nobody writes would be waited for without end.
+        (&*format!("headers_file = '{}'", pipe.display()), "8:16 unreadable"),
     ] {
         assert_eq!(found(&with(line)), [places], "{line}");
     }
