@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
@@ -247,6 +247,10 @@ async fn reload(desk: &Desk) -> Answer {
 }
 
 async fn taken(body: Incoming) -> Result<Bytes, Answer> {
+    // What is announced need not be waited for, nor be invited by a 100.
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(error(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"));
+    }
     match timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
         Ok(Ok(taken)) => Ok(taken.to_bytes()),
         Ok(Err(_)) => Err(error(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or broke off")),

@@ -345,6 +345,13 @@ fn a_body_that_is_too_large_is_refused() {
         let mut start = [0; 12];
         stream.read_exact(&mut start).await.unwrap();
         assert_eq!(&start, b"HTTP/1.1 413");
+        // One that is only announced is not waited for, nor invited.
+        let announced =
+            format!("POST /-/reload HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n{fields}\r\n");
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(announced.as_bytes()).await.unwrap();
+        timeout(Duration::from_secs(5), stream.read_exact(&mut start)).await.unwrap().unwrap();
+        assert_eq!(&start, b"HTTP/1.1 413");
         assert_eq!(stage.reloads.get(), 0);
     });
 }
