@@ -65,22 +65,25 @@ impl Context {
 
 /// Whether the members of a tracestate, which may stand in several lines, are so that it may be passed on.
 pub fn is_tracestate<'a>(lines: impl Iterator<Item = &'a [u8]>) -> bool {
-    let mut count = 0;
+    let (mut keys, mut count) = ([&b""[..]; MAX_MEMBERS], 0);
     for member in lines.flat_map(|line| line.split(|byte| *byte == b',')) {
         let member = member.trim_ascii();
         if member.is_empty() {
             continue; // allowed, and no member
         }
-        count += 1;
-        if count > MAX_MEMBERS || !is_member(member) {
+        let Some(key) = key_of(member).filter(|key| count < MAX_MEMBERS && !keys[..count].contains(key))
+        else {
             return false;
-        }
+        };
+        keys[count] = key;
+        count += 1;
     }
     count > 0
 }
 
-fn is_member(member: &[u8]) -> bool {
-    let Some(at) = memchr::memchr(b'=', member) else { return false };
+/// The key of a member; `None`: it is none.
+fn key_of(member: &[u8]) -> Option<&[u8]> {
+    let at = memchr::memchr(b'=', member)?;
     let (key, value) = (&member[..at], &member[at + 1..]);
     let fine = |byte: &u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-' | b'*' | b'/' | b'@')
@@ -90,7 +93,7 @@ fn is_member(member: &[u8]) -> bool {
     let is_key = begins_well && key.len() <= MAX_PART && at_signs <= 1 && key.iter().all(fine);
     let is_value = (1..=MAX_PART).contains(&value.len())
         && value.iter().all(|byte| (0x20..0x7f).contains(byte) && !matches!(byte, b',' | b'='));
-    is_key && is_value
+    (is_key && is_value).then_some(key)
 }
 
 /// A number in lower-case hexadecimal digits, which is all that the standard allows.
@@ -176,6 +179,8 @@ mod tests {
             &["a="],
             &["A=1"],
             &["a=1=2"],
+            &["a=1,b=2,a=1"],
+            &["a=1", "a=2"],
             &["a=\u{fc}"],
             &["a@b@c=1"],
             &["@a=1"],
