@@ -84,7 +84,8 @@ impl Sticky {
         let place = u32::try_from(*self.places.get(&mark)?).ok()?;
         let Some(ttl_s) = self.ttl_s else { return Some(Found { place, renew: n > 0 }) };
         let age_s = now_s.saturating_sub(made_s);
-        let is_good = age_s < ttl_s && made_s <= now_s.saturating_add(MAX_AHEAD_S);
+        // Whole seconds are compared: one that was made late in its second must not die before its time.
+        let is_good = age_s <= ttl_s && made_s <= now_s.saturating_add(MAX_AHEAD_S);
         is_good.then_some(Found { place, renew: n > 0 || age_s >= ttl_s.div_ceil(2) })
     }
 

@@ -69,8 +69,8 @@ fn its_time_is_kept_here_and_renewed_at_half() {
         (0, found(2, false)),
         (4 * HOUR - 1, found(2, false)),
         (4 * HOUR, found(2, true)),
-        (8 * HOUR - 1, found(2, true)),
-        (8 * HOUR, None),
+        (8 * HOUR, found(2, true)),
+        (8 * HOUR + 1, None),
         (80_000 * HOUR, None),
     ] {
         assert_eq!(sticky.read(&cookie, NOW + age), expected, "after {age} s");
