@@ -115,6 +115,9 @@ pub struct TermsView {
     pub retry_on: Vec<String>,
     /// Its method may be sent again after something of it was sent.
     pub method_listed: bool,
+    /// A second backend may be asked beside the first, where that takes longer than most answers do.
+    #[serde(default)]
+    pub hedge: bool,
     /// The whole of it; absent: no bound.
     pub timeout_seconds: Option<f64>,
     /// Until the connection stands.

@@ -326,6 +326,7 @@ fn terms(foreseen: &Foreseen<'_>) -> TermsView {
         retries: policy.attempts,
         retry_on: words.chain(policy.statuses.iter().map(u16::to_string)).collect(),
         method_listed: foreseen.method_listed,
+        hedge: foreseen.hedged,
         timeout_seconds: route.timeout.map(|timeout| timeout.as_secs_f64()),
         connect_timeout_seconds: pool.connect_timeout.as_secs_f64(),
         response_timeout_seconds: pool.response_timeout.as_secs_f64(),

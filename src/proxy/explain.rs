@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::fault::Fault;
 use super::pick::{Hand, Tried, Wish, choose};
-use super::{gate, key, stick};
+use super::{gate, hedge, key, stick};
 use crate::backend::Moment;
 use crate::balance::Pick;
 use crate::http::{self, Forwarding, Origin, Parsed, Refusal, RequestHead};
@@ -53,6 +53,8 @@ pub struct Foreseen<'l> {
     pub client: IpAddr,
     /// Its method is listed in the pool's `retry.methods`.
     pub method_listed: bool,
+    /// Another backend may be asked beside the first one, if that takes long.
+    pub hedged: bool,
     /// It carries a login that holds for a connection, and is not sent elsewhere.
     pub bound: bool,
     /// Others wait for a place in the pool: it stands behind them first.
@@ -122,6 +124,11 @@ fn foresee<'l>(
         route,
         client,
         method_listed,
+        hedged: pool.hedge.is_some()
+            && method_listed
+            && !bound
+            && stuck.is_none()
+            && hedge::may_be_doubled(request),
         bound,
         awaited: pool.queue.is_awaited(),
         pick: picked(pool, &roster, &wish, random),

@@ -14,7 +14,7 @@ use super::fault::Fault;
 use super::pick::{Attempt, Tried, is_failure};
 use super::recall::{choice, end_of};
 use super::upload::Upload;
-use crate::http::{Body, Method};
+use crate::http::{Body, Method, RequestHead};
 use crate::observe::{Outcome, RetryReason};
 use crate::recent::End;
 use crate::resilience::{Failure, HedgeDelay};
@@ -27,6 +27,19 @@ pub(super) use race::Race;
 
 use race::{Nth, Second, Stage};
 
+/// Whether two backends may be asked at once, as far as the request itself says.
+pub(super) fn may_be_doubled(request: &RequestHead) -> bool {
+    let waits_for_events = || {
+        let accepts = request.fields.by_name("accept").unwrap_or_default();
+        memchr::memmem::find(accepts, b"text/event-stream").is_some()
+    };
+    matches!(request.method, Method::Get | Method::Head | Method::Options)
+        && request.body == Body::None
+        && request.upgrade.is_none()
+        && !request.expects_continue
+        && !waits_for_events()
+}
+
 impl<'a> Exchange<'a> {
     /// By what a second try beside this one is decided on; `None`: there will be none.
     #[inline]
@@ -37,24 +50,8 @@ impl<'a> Exchange<'a> {
         listed: bool,
     ) -> Option<&'p HedgeDelay> {
         let delay = pool.hedge.as_deref()?;
-        (listed && !attempt.is_trial && self.may_be_doubled()).then_some(delay)
-    }
-
-    /// Whether two backends may be asked at once, as far as the request and its client say.
-    fn may_be_doubled(&self) -> bool {
-        let request = &*self.request;
-        let waits_for_events = || {
-            let accepts = request.fields.by_name("accept").unwrap_or_default();
-            memchr::memmem::find(accepts, b"text/event-stream").is_some()
-        };
-        matches!(request.method, Method::Get | Method::Head | Method::Options)
-            && request.body == Body::None
-            && request.upgrade.is_none()
-            && !request.expects_continue
-            && !self.bound
-            && !self.held
-            && !self.is_stuck()
-            && !waits_for_events()
+        let free = !attempt.is_trial && !self.bound && !self.held && !self.is_stuck();
+        (listed && free && may_be_doubled(self.request)).then_some(delay)
     }
 
     /// Makes a try, and another beside it where that takes long. Ends as [`Self::attempt`] does, and then the race's

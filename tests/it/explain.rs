@@ -38,6 +38,20 @@ fn file(origins: &[&Origin]) -> Config {
 }
 
 #[test]
+fn a_hedge_is_told_of_those_that_may_have_one() {
+    let origins = ["a", "b"].map(Origin::answering);
+    let daemon = Daemon::start(&file(&origins.each_ref()).pool("hedge = true"));
+    let hedge = |more: &[&str]| explained(&daemon, "/", more)["pool"]["terms"]["hedge"].clone();
+    assert_eq!(hedge(&[]), true);
+    for more in [&["--method", "PUT"][..], &["--header", "Accept: text/event-stream"]] {
+        assert_eq!(hedge(more), false, "{more:?}");
+    }
+    let url = format!("http://{}/", daemon.web);
+    let output = command(&daemon, &["explain", "--url", &url]);
+    assert!(text(&output.stdout).contains("; a hedge beside the first try"), "{}", text(&output.stdout));
+}
+
+#[test]
 fn a_request_goes_where_the_explanation_said() {
     let origins = ["a", "b", "c"].map(Origin::answering);
     let daemon = Daemon::start(&file(&origins.each_ref()));

@@ -105,7 +105,8 @@ fn told_pool(pool: &ChoiceView, line: &mut impl FnMut(String)) {
     let pick = pool.pick.as_deref().map_or_else(|| "pick".to_owned(), |name| format!("pick {name}"));
     line(format!("{pick}: {}", pool.why));
     let terms = &pool.terms;
-    line(format!("retries: {}", retries(terms)));
+    let beside = if terms.hedge { "; a hedge beside the first try" } else { "" };
+    line(format!("retries: {}{beside}", retries(terms)));
     let whole = terms.timeout_seconds.map_or_else(|| "no bound".to_owned(), |whole| format!("{whole} s"));
     line(format!(
         "time-outs: whole request {whole}, connect {} s, response {} s, idle {} s; queue {} for {} s",
@@ -150,6 +151,7 @@ mod tests {
                 retries,
                 retry_on: on.iter().map(|word| (*word).to_owned()).collect(),
                 method_listed,
+                hedge: false,
                 timeout_seconds: None,
                 connect_timeout_seconds: 2.0,
                 response_timeout_seconds: 30.0,
