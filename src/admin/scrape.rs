@@ -24,6 +24,7 @@ pub(super) async fn page(desk: &Desk, wanted: &HeaderMap) -> Answer {
     // Whoever asks may leave: the turn goes with the thread, so that there is never a second one.
     let turn = Arc::clone(&desk.scraping).lock_owned().await;
     let metrics = Arc::clone(desk.house.metrics());
+    metrics.note_conditions(Instant::now());
     let write = move || {
         let _ = rustix::process::nice(NICE); // refused: then it writes as others do
         let _ = told.send(metrics.render(Instant::now(), form).map_err(|cause| cause.to_string()));

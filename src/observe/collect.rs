@@ -171,7 +171,7 @@ fn backend(sheet: &mut Sheet, series: &BackendSeries, now: Instant) {
     for &why in Ejection::ALL {
         sheet.add(&family::EJECTIONS, &[pool, name, why.name()], series.ejections(why) as f64);
     }
-    sheet.add_availability(&BACKEND_AVAILABILITY, &[pool, name], &series.availability(now));
+    sheet.add_availability(&BACKEND_AVAILABILITY, &[pool, name], &series.noted_availability(now));
     if let Some(ratio) = series.tally().success_ratio() {
         sheet.add(&family::BACKEND_SUCCESS, &[pool, name], ratio);
     }

@@ -194,7 +194,7 @@ impl Metrics {
     /// To be called once a second: counts into the error budgets, and looks at the wall clock, and at the condition
     /// of every backend that nobody may have told of.
     pub fn tick(&self, now: Instant, wall: SystemTime) {
-        self.live_backends().iter().for_each(|series| series.note_condition(now));
+        self.note_conditions(now);
         self.accounts.tick(now, wall);
     }
 
@@ -273,7 +273,13 @@ impl Metrics {
         self.reloads_rejected.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Everything, as one page. Sums the shards, which takes long where there is much; from any thread.
+    /// Notes how every backend stands. For the control thread, before a page is written.
+    pub fn note_conditions(&self, now: Instant) {
+        self.live_backends().iter().for_each(|series| series.note_condition(now));
+    }
+
+    /// Everything, as one page. Sums the shards, which takes long where there is much; from any thread, for it changes
+    /// nothing.
     ///
     /// # Errors
     /// The page cannot be written; no reason for that is known.

@@ -98,7 +98,8 @@ impl PoolSeries {
 
 impl BackendSeries {
     /// Brings the account up to date with the backend's condition. To be called right after
-    /// [`crate::backend::Condition::set`]; the scrape does so too, but only as often as it comes.
+    /// [`crate::backend::Condition::set`], and by the control thread alone: between the look and the note another one's
+    /// note would be taken back, and counted as a failure or its end.
     pub fn note_condition(&self, now: Instant) {
         // Its account may be that of a newer backend by now, after a removal and a return.
         if !self.backend.is_retired() {
@@ -111,9 +112,14 @@ impl BackendSeries {
         self.account.release(now);
     }
 
-    /// Up and down time, the condition of this moment included.
+    /// Up and down time, the condition of this moment included. For the control thread.
     pub fn availability(&self, now: Instant) -> Availability {
         self.note_condition(now);
+        self.noted_availability(now)
+    }
+
+    /// Up and down time, by what has been noted.
+    pub(in crate::observe) fn noted_availability(&self, now: Instant) -> Availability {
         // The account was opened with the series.
         self.account.availability(now).unwrap_or_else(|| Availability::unknown(&self.backend))
     }
