@@ -126,13 +126,13 @@ pub async fn serve(
     let mut guests = Guests::default();
     let mut stop = pin!(stop);
     loop {
-        guests.make_room().await;
-        let full = guests.are_full();
+        let room = guests.have_room();
         tokio::select! {
             () = &mut stop => break,
             () = guests.moved() => {}
-            accepted = listener.accept(), if !full => match accepted {
+            accepted = listener.accept(), if room => match accepted {
                 Ok((stream, _)) => {
+                    guests.make_room().await;
                     guests.seat(|rest| converse(stream, Rc::clone(&desk), rest, closed.clone()));
                 }
                 Err(error) => {

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
@@ -21,6 +21,9 @@ use super::reply::Content;
 pub(super) const MAX_CONNECTIONS: usize = 64;
 /// Who has wanted nothing for less than this stays: what it asks may be on its way.
 const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Bytes of an answer that are given out at once: as long as more of it is to come, its connection does not rest.
+const PIECE: usize = 64 * 1024;
 
 /// Those who are connected.
 #[derive(Debug, Default)]
@@ -40,23 +43,22 @@ impl Guests {
         self.places.push((rest.clone(), self.connections.spawn_local(converse(rest))));
     }
 
-    /// Whether there is no place.
-    pub(super) fn are_full(&self) -> bool {
-        self.connections.len() >= MAX_CONNECTIONS
+    /// Whether one more may be taken in: there is a place, or somebody has wanted nothing for long enough.
+    pub(super) fn have_room(&self) -> bool {
+        !self.are_full() || self.longest_idle().is_some_and(|(since, _)| since.elapsed() >= PATIENCE)
     }
 
     /// Where all places are taken: ends the connection of who has wanted nothing for the longest time.
     pub(super) async fn make_room(&mut self) {
-        let longest = self.longest_idle().filter(|(since, _)| since.elapsed() >= PATIENCE);
-        if let Some((_, at)) = longest.filter(|_| self.are_full()) {
+        if let Some((_, at)) = self.longest_idle().filter(|_| self.are_full()) {
             self.places.swap_remove(at).1.abort();
             self.connections.join_next().await;
         }
     }
 
-    /// Ends when one has left, or where they are full may be sent away.
+    /// Ends when one has left, or where there is no room may be sent away.
     pub(super) async fn moved(&mut self) {
-        let (full, longest) = (self.are_full(), self.longest_idle());
+        let (room, longest) = (self.have_room(), self.longest_idle());
         let bored = async {
             match longest {
                 Some((since, _)) => sleep_until((since + PATIENCE).into()).await,
@@ -65,9 +67,13 @@ impl Guests {
         };
         tokio::select! {
             Some(_) = self.connections.join_next() => {}
-            () = bored, if full => {}
+            () = bored, if !room => {}
             else => std::future::pending().await,
         }
+    }
+
+    fn are_full(&self) -> bool {
+        self.connections.len() >= MAX_CONNECTIONS
     }
 
     /// Since when it has wanted nothing, and its place.
@@ -108,15 +114,17 @@ impl Drop for Work {
     }
 }
 
-/// The body of an answer. Its work ends when all of it has been taken: who then does not read it holds no place by that.
+/// The body of an answer. Its work ends when all of it has been taken, but for what waits to be written.
 pub(super) struct Served {
     content: Content,
+    /// What of it has not been given out yet.
+    rest: Bytes,
     _work: Work,
 }
 
 impl Served {
     pub(super) fn new(content: Content, work: Work) -> Self {
-        Self { content, _work: work }
+        Self { content, rest: Bytes::new(), _work: work }
     }
 }
 
@@ -125,17 +133,35 @@ impl Body for Served {
     type Error = <Content as Body>::Error;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.content).poll_frame(context)
+        let this = self.get_mut();
+        if this.rest.is_empty() {
+            match ready!(Pin::new(&mut this.content).poll_frame(context))
+                .map(|frame| frame.map(Frame::into_data))
+            {
+                Some(Ok(Ok(data))) => this.rest = data,
+                Some(Ok(Err(other))) => return Poll::Ready(Some(Ok(other))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+        let piece = this.rest.split_to(this.rest.len().min(PIECE));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.content.is_end_stream()
+        self.rest.is_empty() && self.content.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.content.size_hint()
+        let (rest, content) = (self.rest.len() as u64, self.content.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(content.lower() + rest);
+        if let Some(upper) = content.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
     }
 }

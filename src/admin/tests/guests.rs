@@ -51,3 +51,20 @@ fn who_wants_nothing_gives_its_place_to_who_comes() {
         assert!(matches!(silent[0].read(&mut first).await, Ok(0) | Err(_)), "the oldest has been sent away");
     });
 }
+
+#[test]
+fn where_nobody_comes_nobody_is_sent_away() {
+    on_stage(Rc::new(Stage::new()), |address| async move {
+        let mut kept = Vec::new();
+        for _ in 0..MAX_CONNECTIONS {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+            let mut start = [0; 12];
+            stream.read_exact(&mut start).await.unwrap();
+            kept.push(stream);
+        }
+        let mut rest = Vec::new();
+        let ended = kept[0].read_to_end(&mut rest);
+        assert!(timeout(Duration::from_millis(600), ended).await.is_err(), "the oldest is still there");
+    });
+}
