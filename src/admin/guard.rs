@@ -8,7 +8,8 @@
 //!
 //! Reads are for whoever reaches the address, which a foreign page in that browser does too. It cannot read what is of
 //! another origin, but by a name that it has rebound to 127.0.0.1 it would, and what it only loads could take all
-//! streams. Both are refused.
+//! streams. Both are refused to browsers; scrapers and probes may name the endpoint as they like. Off loopback browsers
+//! do not say over plain HTTP which page asks: whoever must keep them out there binds it where they do not come.
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -53,7 +54,7 @@ pub(super) fn check_read(bind: SocketAddr, request: &Parts) -> Result<(), Refusa
     if foreign && !goes {
         return refuse(StatusCode::FORBIDDEN, "asked for by a page of another origin");
     }
-    if !bind.ip().to_canonical().is_loopback() {
+    if !bind.ip().to_canonical().is_loopback() || !is_browsers(&request.headers) {
         return Ok(());
     }
     match text("host") {
@@ -126,6 +127,11 @@ fn is_ours(authority: &str, bind: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_loopback() || address == bind.to_canonical()
     })
+}
+
+/// Whether a browser sends them. Every one says which language it wants, and no page can keep it from that.
+fn is_browsers(headers: &HeaderMap) -> bool {
+    ["accept-language", "origin", "referer", "sec-fetch-site"].iter().any(|mark| headers.contains_key(*mark))
 }
 
 /// Whether `host[:port]` is an address and no name.
@@ -263,9 +269,12 @@ mod tests {
         for host in
             ["evil.example", "127.0.0.1.evil.example:9900", "a.localhost.evil.example", "evil.example."]
         {
-            assert!(!read(LOCAL, &[("host", host)]), "{host}");
+            for mark in ["accept-language", "referer", "origin"] {
+                assert!(!read(LOCAL, &[("host", host), (mark, "x")]), "{host} {mark}");
+            }
+            assert!(read(LOCAL, &[("host", host)]), "a scraper, by whatever name it has for us");
             assert!(
-                read("0.0.0.0:9900", &[("host", host)]),
+                read("0.0.0.0:9900", &[("host", host), ("accept-language", "de")]),
                 "who binds it to a network names it as it likes"
             );
         }

@@ -385,7 +385,7 @@ fn what_is_read_is_not_for_foreign_pages() {
             let request = format!("GET {path} HTTP/1.1\r\nConnection: close\r\n{fields}\r\n");
             async move { exchange(address, &request).await.split(' ').nth(1).unwrap().to_owned() }
         };
-        let rebound = format!("Host: rebound.example:{}\r\n", address.port());
+        let rebound = format!("Host: rebound.example:{}\r\nAccept-Language: de\r\n", address.port());
         let loaded = "Host: localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n";
         for path in ["/", "/metrics", "/api/v1/config", "/api/v1/stream", "/api/v1/explain?request_id=known"]
         {
