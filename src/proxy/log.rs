@@ -251,7 +251,7 @@ pub(super) fn refused(
     recall::refused(worker, listener, client, refusal, (began, ended), request_id);
     let Some(log) = &listener.access else { return };
     let head = client.buffer.filled();
-    let line = first_line(&head[..head.len().min(MAX_UNREAD)]);
+    let line = first_line(head);
     let written = (client.out.len() - queued) as u64;
     let record = Record {
         began,
@@ -282,23 +282,28 @@ pub(super) fn refused(
     write(worker, log, &record);
 }
 
-/// What may be shown of a head that was refused: its first line, up to a user and password in its URL.
+/// What may be shown of a head that was refused: of its first line so much as has room, but no user and password.
 fn first_line(head: &[u8]) -> &[u8] {
     let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-    let has = |bytes: &[u8], part: &[u8]| memchr::memmem::find(bytes, part);
-    let target = memchr::memchr(b' ', line).map_or(&b""[..], |at| &line[at + 1..]);
-    let method = &line[..(line.len() - target.len()).saturating_sub(1)];
+    let most = line.len().min(MAX_UNREAD);
+    let method = line.split(|byte| *byte == b' ').next().unwrap_or_default();
+    let target = line.get(method.len() + 1..).unwrap_or_default();
     let is_word =
         !method.is_empty() && method.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
-    let scheme = has(target, b"://");
-    let is_target = target.starts_with(b"/") || scheme.is_some() || has(target, b" HTTP/").is_some();
-    if !is_word || !is_target {
+    let scheme = memchr::memmem::find(target, b"://");
+    let has_version = memchr::memmem::find(target, b" HTTP/").is_some();
+    if !is_word || !(target.starts_with(b"/") || scheme.is_some() || has_version) {
         return &line[..line.len().min(MAX_ODD)];
     }
-    match scheme.filter(|_| !target.starts_with(b"/")) {
-        Some(at) if memchr::memchr(b'@', target).is_some() => &line[..line.len() - target.len() + at + 3],
-        _ => line,
+    if target.starts_with(b"/") {
+        return &line[..most];
     }
+    // The authority, in which a user and a password may stand; it may be cut off before its end, and then nobody knows.
+    let from = method.len() + 1 + scheme.map_or(0, |at| at + 3);
+    let rest = &line[from..];
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#' | b' ')).unwrap_or(rest.len());
+    let is_bare = end < rest.len() && memchr::memchr(b'@', rest).is_none();
+    if is_bare { &line[..most] } else { &line[..from.min(most)] }
 }
 
 /// Why, in one word: that of our answer, or what became of it where there was none.

@@ -363,7 +363,10 @@ fn what_is_no_request_is_hardly_shown_and_no_password_is() {
     let (origin, place) = (Origin::answering("well"), Place::new());
     let fields = "format = \"json\"\nfields = [\"unread\", \"status\"]";
     let daemon = Daemon::start(&logging(&origin, &place, fields));
+    let long = format!("GET http://me:{}@host/ HTTP/1.1\r\nHost: host\r\n\r\n", "secret".repeat(50));
     let heads = [
+        (&*long, "GET http://"),
+        ("CONNECT me:secret@host:443 HTTP/1.1\r\nHost: host:443\r\n\r\n", "CONNECT "),
         ("Authorization: Basic c2VjcmV0\r\n\r\n", "Authoriz"),
         ("user=me&password=secret\r\n\r\n", "user=me&"),
         ("GET http://me:secret@host/ HTTP/1.1\r\nHost: host\r\n\r\n", "GET http://"),
