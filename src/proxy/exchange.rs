@@ -99,8 +99,9 @@ pub async fn serve(
     let series = route.map_or(&listener.unrouted, |route| &route.series);
     let ended = exchange.now;
     let took = ended.saturating_duration_since(arrival.began);
-    // A client that leaves is a fault; without one the backend itself has said so.
-    let counted = if fault.is_none() && code == CLIENT_LEFT { UNREGISTERED } else { code };
+    // Where no client has left the backend itself has said so.
+    let left = code == CLIENT_LEFT && fault.is_some_and(Fault::is_of_one_who_left);
+    let counted = if code == CLIENT_LEFT && !left { UNREGISTERED } else { code };
     series.request(worker.index, method, counted, took);
     if let Some(trace_id) = exchange.trail.recorded() {
         series.exemplar(worker.index, trace_id, took);
@@ -110,7 +111,7 @@ pub async fn serve(
     }
     // A tunnel that is cut is an end like another; any other response was promised whole.
     let is_cut = after == After::Abort || exchange.in_chunks;
-    if is_cut && code != CLIENT_LEFT && code != 101 {
+    if is_cut && !left && code != 101 {
         series.broke_off(worker.index);
     }
     exchange.log(code, fault);

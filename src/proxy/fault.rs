@@ -57,6 +57,11 @@ pub(super) struct Answer {
 }
 
 impl Fault {
+    /// Whether nobody was there any more who would have taken the answer.
+    pub(super) fn is_of_one_who_left(self) -> bool {
+        self.answer().code == CLIENT_LEFT
+    }
+
     /// The table.
     pub(super) fn answer(self) -> Answer {
         let (status, reason, keep) = match self {

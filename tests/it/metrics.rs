@@ -65,6 +65,19 @@ fn a_backend_that_says_499_has_answered() {
     assert_eq!(sum(&text, "equipoise_pool_requests_total", &[("result", "success")]), 1.0);
 }
 
+#[test]
+fn a_499_that_breaks_off_is_a_failure_of_the_backend() {
+    let origin = Origin::new(|visit| {
+        visit.request()?;
+        visit.send("HTTP/1.1 499 Token Required\r\nContent-Length: 10\r\n\r\nhalf")
+    });
+    let daemon = Daemon::start(&over(&[origin.address]));
+    assert!(once(daemon.web, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").is_err(), "cut short");
+    until("it is counted", || (daemon.metric("equipoise_http_requests_total", &[]) == 1.0).then_some(()));
+    assert_eq!(daemon.metric("equipoise_http_requests_total", &[("code", "other")]), 1.0);
+    assert_eq!(daemon.metric("equipoise_pool_requests_total", &[("result", "failure")]), 1.0);
+}
+
 /// Every family that the contract names and that has a source now, in a form that Prometheus' own linter
 /// accepts.
 #[test]
