@@ -300,11 +300,17 @@ impl<'a> Exchange<'a> {
         self.retries += 1;
         pool.series.retry(self.worker.index, RetryReason::Hedge);
         self.trail.second(self.worker, attempt.lease.backend(), self.now);
-        self.note.beside = Some(choice(&attempt, self.now));
+        let picked = choice(&attempt, self.now);
         let mut upload = Upload::new(Body::None, self.listener, None);
         let stage = match self.seek(pool, &attempt, true, self.now)? {
-            Ok(way) => self.set_out(pool, (&attempt, &mut upload), way, Nth::Second, cx),
-            Err(_) => Stage::Over,
+            Ok(way) => {
+                self.note.beside = Some(picked);
+                self.set_out(pool, (&attempt, &mut upload), way, Nth::Second, cx)
+            }
+            Err(failure) => {
+                self.note.over(picked, end_of(&attempt, failure), self.now);
+                Stage::Over
+            }
         };
         race.second = Some(Box::new(Second { attempt, upload, stage, began: self.now }));
         Ok(true)
