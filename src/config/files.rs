@@ -1,8 +1,8 @@
 //! Files that the configuration names, and what tells that one of them has changed.
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::units;
@@ -51,7 +51,25 @@ impl From<&Metadata> for Stamp {
 
 /// All of a file, unless it is larger than `most` bytes, and its stamp from before it was read.
 pub(super) fn read_bounded(path: &Path, most: u64) -> Result<(Vec<u8>, Stamp), String> {
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    read(File::open(path), most)
+}
+
+/// The same of a regular file. A pipe would be waited for, and with it all that the thread of a reload does.
+pub(super) fn read_regular(path: &Path, most: u64) -> Result<(Vec<u8>, Stamp), String> {
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path);
+    if file.as_ref().ok().and_then(|file| file.metadata().ok()).is_some_and(|meta| is_special(&meta)) {
+        return Err("is no regular file".into());
+    }
+    read(file, most)
+}
+
+fn is_special(meta: &Metadata) -> bool {
+    !meta.is_file() && !meta.is_dir()
+}
+
+fn read(file: std::io::Result<File>, most: u64) -> Result<(Vec<u8>, Stamp), String> {
+    let file = file.map_err(|error| error.to_string())?;
     let meta = file.metadata().map_err(|error| error.to_string())?;
     // A directory opens well; reading it would fail with a message that says less.
     if meta.is_dir() {

@@ -61,11 +61,6 @@ pub(super) fn load(section: &Section, key: &str, findings: &mut Findings) -> Vec
 }
 
 fn content(file: &Path, findings: &mut Findings) -> Result<Vec<u8>, String> {
-    // A pipe would be waited for, and a reload with it.
-    let meta = std::fs::metadata(file).map_err(|error| error.to_string())?;
-    if !meta.is_file() {
-        return Err("it is no regular file".into());
-    }
     findings
         .read(file, PAGE_MAX)
         .map_err(|why| if why.starts_with("is ") { format!("it {why}") } else { why })

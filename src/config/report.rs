@@ -7,7 +7,7 @@ mod text;
 use std::ops::Range;
 use std::path::Path;
 
-use super::files::{NamedFile, read_bounded};
+use super::files::{NamedFile, read_regular};
 use place::Lines;
 pub use place::Place;
 
@@ -181,11 +181,7 @@ impl Findings {
     /// All of a file that the text names, unless it is larger than `most` bytes. The error reads on after «FILE: » or
     /// «cannot be read: ».
     pub(super) fn read(&mut self, path: &Path, most: u64) -> Result<Vec<u8>, String> {
-        // A pipe would be waited for, and with it all that the thread of a reload does.
-        if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
-            return Err("is no regular file".into());
-        }
-        let (bytes, stamp) = read_bounded(path, most)?;
+        let (bytes, stamp) = read_regular(path, most)?;
         if !self.files.iter().any(|file| file.path == path) {
             self.files.push(NamedFile { path: path.to_owned(), stamp });
         }
