@@ -113,6 +113,7 @@ impl Book {
         let (now, wall, written) = (Instant::now(), SystemTime::now(), journal.written());
         metrics.restore(journal, now, wall);
         let writer = Arc::new(Writer::default());
+        let mut failing = false;
         // Whether it can be written shows at the start, not in the night in which it is needed.
         match file.replace(&metrics.journal(now, wall, true)) {
             Ok(()) => metrics.state_synced(wall),
@@ -122,6 +123,7 @@ impl Book {
                 metrics.state_synced(written);
                 metrics.state_failed();
                 writer.wants_whole.store(true, Ordering::Release);
+                failing = true;
             }
             Err(error) => return Err(error),
         }
@@ -129,7 +131,7 @@ impl Book {
         let (ending, ended) = sync_channel(1);
         let (told, metrics) = (Arc::clone(&writer), Arc::clone(metrics));
         let started = std::thread::Builder::new().name("state-file".into()).spawn(move || {
-            write_all(file, &taken, &told, &metrics);
+            write_all(file, &taken, (&told, failing), &metrics);
             let _ = ending.send(());
         });
         started.map_err(|error| StateError::Io {
@@ -152,8 +154,12 @@ impl Book {
     }
 }
 
-fn write_all(mut file: StateFile, pieces: &Receiver<Piece>, writer: &Writer, metrics: &Metrics) {
-    let mut failing = writer.wants_whole.load(Ordering::Acquire);
+fn write_all(
+    mut file: StateFile,
+    pieces: &Receiver<Piece>,
+    (writer, mut failing): (&Writer, bool),
+    metrics: &Metrics,
+) {
     for piece in pieces {
         let written = if piece.whole { file.replace(&piece.text) } else { file.append(&piece.text) };
         match written {
