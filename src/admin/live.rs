@@ -3,7 +3,7 @@
 //! Rates are of the time since the last look. Quantiles and shares are of the last 10 to 20 seconds: shorter ones would say
 //! nothing of a backend that gets a request a second. They are differences of what the API counts since the beginning.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::view::{PoolView, RouteView};
@@ -26,7 +26,8 @@ pub(super) struct Live {
     marked: Option<Instant>,
     pools: HashMap<String, Past>,
     backends: HashMap<(String, String), Past>,
-    /// By name and listeners: each listener has a `default`.
+    /// By name and listeners: each listener has a `default`. A route of that name there counts as one with it, so that it
+    /// is told once.
     routes: HashMap<(String, Vec<String>), Past>,
 }
 
@@ -79,7 +80,10 @@ impl Live {
             all.add(&lately);
             shown.push(pool);
         }
-        let routes = routes.into_iter().map(|route| self.route(route, step)).collect();
+        let mut known = HashSet::new();
+        let routes =
+            routes.into_iter().filter(|route| known.insert((route.name.clone(), route.listeners.clone())));
+        let routes = routes.map(|route| self.route(route, step)).collect();
         self.routes.retain(|_, past| std::mem::take(&mut past.seen));
         self.pools.retain(|_, past| std::mem::take(&mut past.seen));
         self.backends.retain(|_, past| std::mem::take(&mut past.seen));

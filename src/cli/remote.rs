@@ -259,16 +259,18 @@ fn address(text: &str) -> Result<String, String> {
     };
     let reachable =
         port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
+    // With a scope too, as in [fe80::1%2]:9900.
+    let known = known || address.parse::<std::net::SocketAddrV6>().is_ok();
     if known && reachable { Ok(address.to_owned()) } else { Err(FORM.to_owned()) }
 }
 
 fn read_token(path: &Path) -> Result<String, Failure> {
     let shown = || path.display().to_string();
     let mut text = String::new();
-    let file = std::fs::File::open(path).and_then(|file| file.take(MAX_TOKEN).read_to_string(&mut text));
-    file.map_err(|cause| Failure::Token { path: shown(), cause })?;
+    let file = std::fs::File::open(path).and_then(|file| file.take(MAX_TOKEN + 1).read_to_string(&mut text));
+    let read = file.map_err(|cause| Failure::Token { path: shown(), cause })?;
     let token = text.trim();
-    if token.is_empty() || header::HeaderValue::from_str(token).is_err() {
+    if read as u64 > MAX_TOKEN || token.is_empty() || header::HeaderValue::from_str(token).is_err() {
         return Err(Failure::BadToken(shown()));
     }
     Ok(token.to_owned())

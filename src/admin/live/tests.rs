@@ -145,6 +145,13 @@ fn routes_have_their_own_pace_by_name_and_listener() {
     assert!(near(plain.pace.p99_seconds, 0.01) && near(tls.pace.p50_seconds, 0.04), "{second:?}");
     live.look(Vec::new(), Vec::new(), begun + Duration::from_secs(3));
     assert!(live.routes.is_empty(), "who has gone leaves nothing behind");
+    let account = metrics.route_account(Some("plain"), "default");
+    let alike = [(); 2].map(|()| {
+        let durations = metrics.route("plain", "default").durations();
+        RouteView::of(&account, &listeners[..1], "crm", durations, begun)
+    });
+    let told = live.look(Vec::new(), alike.into(), begun + Duration::from_secs(4)).routes;
+    assert_eq!(told.len(), 1, "those that are counted as one are told as one");
 }
 
 #[test]

@@ -158,6 +158,7 @@ fn an_address_has_a_host_and_a_port() {
         ("lb-1.example.com:80", "lb-1.example.com:80"),
         ("http://[::1]:9900/", "[::1]:9900"),
         ("http://localhost:1", "localhost:1"),
+        ("[fe80::1%2]:9900", "[fe80::1%2]:9900"),
     ] {
         assert_eq!(address(text).as_deref(), Ok(read));
     }

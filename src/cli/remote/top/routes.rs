@@ -115,11 +115,12 @@ impl Column {
             let of = |one| of(one).unwrap_or(f64::INFINITY);
             of(a).total_cmp(&of(b))
         };
+        let order = |one: &Route| one.record.up.map_or(1, |up| if up { 2 } else { 0 });
         match self {
             Self::Name => name(a).to_lowercase().cmp(&name(b).to_lowercase()),
             Self::Pool => a.pool.cmp(&b.pool),
             // Down, not known, up.
-            Self::State => a.record.up.is_none_or(|up| up).cmp(&b.record.up.is_none_or(|up| up)),
+            Self::State => order(a).cmp(&order(b)),
             Self::Rate => most(|one| one.pace.rate),
             Self::Errors => most(|one| one.pace.failed_ratio),
             Self::P50 => most(|one| one.pace.p50_seconds),
@@ -261,7 +262,7 @@ mod tests {
         assert_eq!(names(&routes, "crm", false), names(&routes, "", false), "its pool counts too");
         for (sort, expected) in [
             (Column::Name, "A, b, default of tls, default of web"),
-            (Column::State, "A, b, default of web, default of tls"),
+            (Column::State, "A, default of web, b, default of tls"),
             (Column::Rate, "default of web, default of tls, b, A"),
             (Column::Available, "A, default of web, b, default of tls"),
         ] {
