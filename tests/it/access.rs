@@ -14,7 +14,7 @@ use crate::client::{connect, get, once};
 use crate::config::{Config, over};
 use crate::daemon::{Daemon, pause, until};
 use crate::load;
-use crate::origin::{Gate, Origin};
+use crate::origin::{Gate, Origin, nowhere};
 use crate::tls::{fetch, tls};
 
 mod troubles;
@@ -149,7 +149,7 @@ fn json_tells_what_happened_to_each_request() {
 fn retries_unusable_pools_and_clients_that_leave_are_told() {
     let gate = Gate::default();
     let origin = Origin::holding(&gate);
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = nowhere();
     let place = Place::new();
     let tables = format!(
         "[pool.gone]\nbackends = [\"{gone}\"]\nretry.on = []\n[pool.half]\nbackends = [\"{gone}\", \"{0}\"]\n\

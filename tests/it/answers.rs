@@ -4,7 +4,7 @@ use crate::client::{connect, get, once};
 use crate::config::over;
 use crate::daemon::Daemon;
 use crate::message::Message;
-use crate::origin::Origin;
+use crate::origin::{Origin, nowhere};
 
 fn reason(answer: &Message) -> Option<&str> {
     answer.head.field("x-equipoise-reason")
@@ -26,7 +26,7 @@ fn failing() -> Origin {
 #[test]
 fn an_answer_of_ours_says_why_and_which_request_it_was() {
     let origin = failing();
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = nowhere();
     let tables = format!(
         "[[route]]\nmatch.path = \"/gone\"\npool = \"gone\"\n\
          [[route]]\nmatch.path = \"/late\"\npool = \"crm\"\ntimeout = \"100ms\"\n\

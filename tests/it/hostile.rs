@@ -1,18 +1,17 @@
 //! What hostile clients and backends tried once, and must not succeed with again.
 
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use crate::client::{connect, once};
 use crate::config::over;
 use crate::daemon::{Daemon, until};
-use crate::origin::{Gate, Origin};
+use crate::origin::{Gate, Origin, nowhere};
 
 #[test]
 fn answers_do_not_pile_up_for_a_client_that_never_reads() {
     // No backend is there: every answer is the balancer's own.
-    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nowhere = nowhere();
     let daemon = Daemon::start(&over(&[nowhere]).pool("retry.on = []"));
     let mut wire = connect(daemon.web);
     wire.stream.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
@@ -27,7 +26,7 @@ fn answers_do_not_pile_up_for_a_client_that_never_reads() {
 
 #[test]
 fn a_request_without_a_body_is_retried_after_a_failed_connect_whatever_its_method() {
-    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nowhere = nowhere();
     let well = Origin::answering("well");
     let daemon = Daemon::start(&over(&[nowhere, well.address]));
     for request in [

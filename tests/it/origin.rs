@@ -261,3 +261,12 @@ impl Gate {
         assert!(!late.timed_out(), "nobody opened the gate");
     }
 }
+
+/// An address where nobody listens, and nobody will while this process lives: the port is taken.
+pub(crate) fn nowhere() -> SocketAddr {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    std::mem::forget(socket);
+    address
+}

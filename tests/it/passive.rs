@@ -9,7 +9,7 @@ use crate::client::{connect, once};
 use crate::config::{Config, over};
 use crate::daemon::{Daemon, until};
 use crate::load;
-use crate::origin::{Origin, Visit};
+use crate::origin::{Origin, Visit, nowhere};
 
 /// Serves well or ill as it is told.
 struct Fickle {
@@ -247,7 +247,7 @@ fn in_panic_all_are_used() {
 #[test]
 fn a_panic_that_goes_on_over_a_reload_is_told_once() {
     let well = Origin::answering("well");
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = nowhere();
     let lines = "panic_threshold = 0.9\nhealth.type = \"tcp\"\nhealth.interval = \"100ms\"";
     let config = over(&[well.address, gone]).pool(lines);
     let daemon = Daemon::start(&config);

@@ -9,7 +9,7 @@ use crate::config::{Config, over};
 use crate::daemon::{Daemon, pause, until};
 use crate::load;
 use crate::message::Wire;
-use crate::origin::{Gate, Origin};
+use crate::origin::{Gate, Origin, nowhere};
 
 /// Waits until so many wait.
 fn until_waiting(daemon: &Daemon, count: usize) {
@@ -300,7 +300,7 @@ fn who_waits_when_the_daemon_is_told_to_stop_is_served() {
 #[test]
 fn a_further_try_waits_for_another_backend() {
     let gate = Gate::default();
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = nowhere();
     let (origin, daemon, mut busy) = full(&gate, |config| {
         config
             .backend(&format!("address = \"{closed}\""))

@@ -2,7 +2,6 @@
 
 mod tries;
 
-use std::net::SocketAddr;
 use std::process::Command;
 
 use serde_json::Value;
@@ -12,15 +11,11 @@ use crate::config::over;
 use crate::daemon::{BINARY, Daemon, until};
 use crate::frames::{END, Frames, HEADERS, WHOLE, asking, block, frame};
 use crate::message::Message;
-use crate::origin::{Gate, Origin};
+use crate::origin::{Gate, Origin, nowhere};
 use crate::sticky::{Browser, Secrets, named};
 
 const TRUSTED: &str = "trusted_proxies = [\"127.0.0.1/32\"]";
 const ONE_WORKER: &str = "workers = 1\ndrain_timeout = \"5s\"";
-
-fn nowhere() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
 
 fn id_of(answer: &Message) -> String {
     answer.head.field("x-request-id").unwrap().to_owned()

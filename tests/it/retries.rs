@@ -1,6 +1,5 @@
 //! Whose request is sent again, where to, and whose never.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,12 +7,7 @@ use crate::client::{connect, once};
 use crate::config::{Config, over};
 use crate::daemon::Daemon;
 use crate::message::Message;
-use crate::origin::Origin;
-
-/// An address where nobody listens.
-fn nowhere() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
+use crate::origin::{Origin, nowhere};
 
 /// Reads each request whole, then resets.
 fn resetting() -> Origin {

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 use crate::client::get;
 use crate::daemon::{BINARY, Daemon, until};
-use crate::origin::Origin;
+use crate::origin::{Origin, nowhere};
 use crate::sticky::named;
 use terminal::Terminal;
 
@@ -134,7 +134,7 @@ fn what_cannot_be_shown_is_said_without_taking_the_screen() {
     assert!(said.contains("needs a terminal") && said.contains("equipoise status"), "{said}");
     assert!(output.stdout.is_empty());
 
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = nowhere();
     let mut terminal = top(gone, &[("TERM", "dumb")]);
     terminal.sees(&["TERM is `dumb`"]);
     assert_eq!(terminal.ended().code(), Some(2));
