@@ -6,10 +6,8 @@ use crate::access::{self, Times};
 use crate::admin::{DecidedView, NotTold, PhasesView, RecallView, TryView};
 use crate::control::Control;
 use crate::observe::Outcome;
+use crate::proxy::Fault;
 use crate::recent::{Choice, End, Found, MAX_FOUND, Names, Query, Record, Tag, Text, Why};
-
-/// The reason of a request to which the backend's response broke off.
-const CUT: &str = "cut";
 
 /// Puts together what the workers know of an id.
 pub(super) async fn recall(control: &Control, id: &str) -> Result<RecallView, NotTold> {
@@ -121,8 +119,9 @@ fn tries(record: &Record, names: &Names) -> Vec<TryView> {
         .map(|one| view(&one.choice, one.ended, one.end));
     let last = record.course.last.iter().map(|last| {
         let mut told = view(last, record.ended, record.end());
-        if record.reason == CUT {
-            told.failed = Some(CUT.to_owned());
+        let (_, cut) = Fault::Cut.told();
+        if record.reason == cut {
+            told.failed = Some(cut.to_owned());
         }
         told
     });

@@ -8,13 +8,10 @@ use serde_json::Value;
 use super::{ONE_WORKER, TRUSTED, explain, id_of, newest, tries};
 use crate::client::{connect, get, once};
 use crate::daemon::{Daemon, until};
-use crate::hedging::patient;
+use crate::hedging::{learn, patient};
 use crate::message::Head;
 use crate::origin::{Gate, Origin};
 use crate::sticky::named;
-
-/// GETs after which the pool knows how long its answers take.
-const KNOWN: usize = 160;
 
 /// Draws of the first of two backends; in so many each is drawn.
 const MAX_DRAWS: usize = 40;
@@ -35,7 +32,7 @@ fn a_hedge_is_told_with_the_try_that_was_cut_off() {
     let quick = Origin::answering("quick");
     let daemon = Daemon::start(&named(&[&slow, &quick]).pool("hedge = true").server(ONE_WORKER));
     let mut wire = connect(daemon.web);
-    (0..KNOWN).for_each(|_| assert_eq!(wire.get("/").unwrap().status(), 200));
+    learn(&daemon);
     // Every other one goes to the slow one first.
     let hedged = (0..4).map(|_| newest(&daemon, &id_of(&wire.get("/held").unwrap())));
     let hedged: Vec<Value> = hedged.filter(|told| told["hedge"] == "second").collect();
@@ -76,7 +73,7 @@ fn tries_are_told_in_the_order_in_which_they_began() {
     let lines = "hedge = true\nbalance = \"random\"";
     let daemon = Daemon::start(&named(&[&wins, &loses]).pool(lines).server(ONE_WORKER));
     let mut wire = connect(daemon.web);
-    (0..KNOWN).for_each(|_| assert_eq!(wire.get("/").unwrap().status(), 200));
+    learn(&daemon);
     let mut winners = BTreeSet::new();
     // By the turn each would go to the same one first, as it takes two.
     for _ in 0..MAX_DRAWS {
@@ -129,7 +126,7 @@ fn both_tries_are_told_that_were_ended_beside_each_other() {
     let config = |origins: &[&Origin]| named(origins).pool("hedge = true").listener(TRUSTED).server(server);
     let daemon = Daemon::start(&config(&[&slow[0], &slow[1]]));
     let mut wire = connect(daemon.web);
-    (0..KNOWN).for_each(|_| assert_eq!(wire.get("/").unwrap().status(), 200));
+    learn(&daemon);
     wire.send("GET /held HTTP/1.1\r\nHost: x\r\nX-Request-Id: held\r\n\r\n").unwrap();
     until("both have it", || slow.iter().all(|origin| origin.in_flight() == 1).then_some(()));
     let new = Origin::answering("new");
