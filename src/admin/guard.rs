@@ -116,8 +116,9 @@ fn is_our_origin(origin: &str, bind: IpAddr) -> bool {
 /// Whether `host[:port]` names loopback or the bind address.
 fn is_ours(authority: &str, bind: IpAddr) -> bool {
     let Some(host) = without_port(authority) else { return false };
-    if host.eq_ignore_ascii_case("localhost") {
-        return true;
+    let last = host.rsplit('.').next().unwrap_or_default();
+    if last.eq_ignore_ascii_case("localhost") {
+        return true; // and all names below it, which browsers ask no resolver for (RFC 6761 6.3)
     }
     let address = match host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
         Some(inner) => inner.parse::<Ipv6Addr>().map(IpAddr::V6),
@@ -260,10 +261,17 @@ mod tests {
         let read = |bind: &str, fields: &[(&'static str, &'static str)]| {
             check_read(bind.parse().unwrap(), &request(fields)).is_ok()
         };
-        for host in
-            ["localhost:9900", "127.0.0.1", "[::1]:9900", "10.0.0.1:9900", "[fe80::1]", "equipoise", ""]
-        {
-            assert!(read(LOCAL, &[("host", host)]), "{host}");
+        for host in [
+            "localhost:9900",
+            "a.localhost",
+            "127.0.0.1",
+            "[::1]:9900",
+            "10.0.0.1:9900",
+            "[fe80::1]",
+            "equipoise",
+            "",
+        ] {
+            assert!(read(LOCAL, &[("host", host), ("accept-language", "de")]), "{host}");
         }
         assert!(read(LOCAL, &[]), "no browser leaves Host out");
         for host in
