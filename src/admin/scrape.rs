@@ -2,7 +2,8 @@
 //!
 //! With a thousand backends the page takes tens of milliseconds. On the control thread they would delay probes, and make
 //! what probes measure too long; and on a machine that is full a worker must not wait for it. So each page has a thread of
-//! its own, of low priority, one at a time.
+//! its own, of low priority, one at a time. It holds the lock of an account for moments only, as whoever needs one then waits
+//! for it.
 
 use std::sync::Arc;
 use std::thread;

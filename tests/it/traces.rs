@@ -213,15 +213,15 @@ fn a_stop_sends_what_is_left_and_a_reload_changes_the_collector() {
     let mut daemon = Daemon::start(&config.clone().and(&first.table(1.0)));
     assert_eq!(ask(&daemon, "/first", ""), 200);
     daemon.reload(&config.and(&second.table(1.0)));
-    assert_eq!(ask(&daemon, "/second", ""), 200);
-    daemon.signal(Signal::TERM);
-    assert!(daemon.ended().success());
     assert!(
         first
             .requests(1)
             .iter()
             .all(|span| span.attributes.get("url.path").is_none_or(|path| path == "/first"))
     );
+    assert_eq!(ask(&daemon, "/second", ""), 200);
+    daemon.signal(Signal::TERM);
+    assert!(daemon.ended().success());
     assert!(
         second
             .requests(1)
