@@ -2,7 +2,7 @@
 
 import { Spark, Timeline, isCut, outageText, outagesOfTheDay } from "./draw.js";
 import { Slots, arrange, copy, element } from "./nodes.js";
-import { Row } from "./row.js";
+import { Row, showFitting } from "./row.js";
 import * as words from "./words.js";
 
 /** Outages that a card lists. */
@@ -108,14 +108,7 @@ class Card {
 
   /** Shows what fits; gives how many. */
   filter(parts, unwell) {
-    let shown = 0;
-    for (const row of this.rows.values()) {
-      const fits = row.fits(parts, unwell);
-      shown += fits ? 1 : 0;
-      if (row.node.hidden === fits) {
-        row.node.hidden = !fits;
-      }
-    }
+    const shown = showFitting(this.rows.values(), parts, unwell);
     const hidden = shown === 0 && (parts.length > 0 || unwell);
     if (this.node.hidden !== hidden) {
       this.node.hidden = hidden;

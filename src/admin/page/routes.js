@@ -2,7 +2,7 @@
 
 import { Spark, Timeline } from "./draw.js";
 import { Slots, arrange, copy } from "./nodes.js";
-import { unwatch, watch } from "./row.js";
+import { showFitting, unwatch, watch } from "./row.js";
 import * as words from "./words.js";
 
 /** One route. Each listener has a `default`, so that a name alone does not tell which. */
@@ -110,14 +110,7 @@ export class Routes {
 
   /** Shows what fits. */
   filter(parts, unwell) {
-    let shown = 0;
-    for (const row of this.rows.values()) {
-      const fits = row.fits(parts, unwell);
-      shown += fits ? 1 : 0;
-      if (row.node.hidden === fits) {
-        row.node.hidden = !fits;
-      }
-    }
+    const shown = showFitting(this.rows.values(), parts, unwell);
     document.getElementById("no-route").hidden = shown > 0 || this.rows.size === 0;
   }
 }

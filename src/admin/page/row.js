@@ -28,6 +28,19 @@ export function unwatch(row) {
   sight.unobserve(row.node);
 }
 
+/** Shows the rows that fit a filter, and hides the others; gives how many are shown. */
+export function showFitting(rows, parts, unwell) {
+  let shown = 0;
+  for (const row of rows) {
+    const fits = row.fits(parts, unwell);
+    shown += fits ? 1 : 0;
+    if (row.node.hidden === fits) {
+      row.node.hidden = !fits;
+    }
+  }
+  return shown;
+}
+
 /** A row. */
 export class Row {
   constructor(pool, order) {
