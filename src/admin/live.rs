@@ -3,7 +3,7 @@
 //! Rates are of the time since the last look. Quantiles and shares are of the last 10 to 20 seconds: shorter ones would say
 //! nothing of a backend that gets a request a second. They are differences of what the API counts since the beginning.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::view::{PoolView, RouteView};
@@ -80,10 +80,7 @@ impl Live {
             all.add(&lately);
             shown.push(pool);
         }
-        let mut known = HashSet::new();
-        let routes =
-            routes.into_iter().filter(|route| known.insert((route.name.clone(), route.listeners.clone())));
-        let routes = routes.map(|route| self.route(route, step)).collect();
+        let routes = routes.into_iter().filter_map(|route| self.route(route, step)).collect();
         self.routes.retain(|_, past| std::mem::take(&mut past.seen));
         self.pools.retain(|_, past| std::mem::take(&mut past.seen));
         self.backends.retain(|_, past| std::mem::take(&mut past.seen));
@@ -95,7 +92,8 @@ impl Live {
         Look { pace: whole, pools: shown, routes }
     }
 
-    fn route(&mut self, route: RouteView, step: Step) -> LiveRoute {
+    /// `None`: what it counts has been told at this look.
+    fn route(&mut self, route: RouteView, step: Step) -> Option<LiveRoute> {
         let traffic = route.traffic;
         let counted = Counted {
             requests: traffic.succeeded + traffic.failed,
@@ -103,14 +101,18 @@ impl Live {
             times: route.durations,
         };
         let entry = self.routes.entry((route.name.clone(), route.listeners.clone()));
-        let (pace, _) = entry.or_insert_with(|| Past::begin(&counted)).step(counted, step);
-        LiveRoute {
+        let past = entry.or_insert_with(|| Past::begin(&counted));
+        if past.seen {
+            return None;
+        }
+        let (pace, _) = past.step(counted, step);
+        Some(LiveRoute {
             record: Record::of(route.availability, &traffic, route.slo),
             name: route.name,
             listeners: route.listeners,
             pool: route.pool,
             pace,
-        }
+        })
     }
 
     /// The pool, and what was counted of late: requests as its clients saw them, times of tries.
@@ -167,7 +169,7 @@ struct Step {
 
 impl Past {
     fn begin(now: &Counted) -> Self {
-        Self { last: (now.requests, now.failed), young: now.clone(), old: now.clone(), seen: true }
+        Self { last: (now.requests, now.failed), young: now.clone(), old: now.clone(), seen: false }
     }
 
     /// What it comes to, and what was counted of late.
